@@ -1,8 +1,8 @@
 """Build of the compiled core, ``fastgru._core``.
 
-``csrc/kernels.c`` is one source, compiled once per instruction set and real type; each object exports
-one table of functions, and ``csrc/dispatch.c`` chooses among them at import. Everything else about the
-project stands in pyproject.toml.
+``csrc/kernels.c`` is one source, compiled once per instruction set and real type; each object
+exports one table of functions, and ``csrc/dispatch.c`` chooses among them at import. Everything
+else about the project stands in pyproject.toml.
 """
 
 import copy
@@ -28,9 +28,11 @@ MACOS = sys.platform == "darwin"
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 KERNELS = Path("csrc/kernels.c")
-# Contraction is off because the compiler's choice of fused operations varies with inlining, and with
-# it the bits of the results; link-time optimisation, because it inlines across instruction sets.
-FLAGS = "-O3 -std=gnu11 -ffp-contract=off -fno-math-errno -fno-lto -fvisibility=hidden -Wall -Wextra"
+# Contraction is off because the compiler's choice of fused operations varies with inlining, and
+# with it the bits of the results; link-time optimisation, because it inlines across objects.
+FLAGS = (
+    "-O3 -std=gnu11 -ffp-contract=off -fno-math-errno -fno-lto -fvisibility=hidden -Wall -Wextra"
+)
 
 AVX2 = "-mavx2 -mfma"
 AVX512 = f"-mavx512f -mavx512vl -mavx512dq -mavx512bw {AVX2} -mprefer-vector-width=512"

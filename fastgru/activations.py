@@ -160,7 +160,7 @@ def _softplus_derivative(x: Array, y: Array) -> Array:
 
 
 def _squareplus(x: Array, out: Array | None = None) -> Array:
-    return np.multiply(x + np.sqrt(x * x + 4), 0.5, out=out)
+    return np.multiply(x + np.hypot(x, 2), 0.5, out=out)
 
 
 def _exponential(x: Array, out: Array | None = None) -> Array:
@@ -200,7 +200,7 @@ selu = Activation(
     from_output=True,
 )
 softplus = Activation("softplus", _softplus, _softplus_derivative, from_output=True)
-squareplus = Activation("squareplus", _squareplus, lambda x, y: 0.5 * (1 + x / np.sqrt(x * x + 4)))
+squareplus = Activation("squareplus", _squareplus, lambda x, y: 0.5 * (1 + x / np.hypot(x, 2)))
 exponential = Activation("exponential", _exponential, lambda x, y: y, from_output=True)
 log_sigmoid = Activation(
     "log_sigmoid",

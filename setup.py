@@ -56,7 +56,7 @@ X86 = [
 ]
 ARM64 = [InstructionSet("neon", 16, 32)]
 # The 16-lane code on AVX2 registers: runs the AVX-512 path where no CPU has it. For tests only.
-AVX2_WIDE = InstructionSet("avx2_wide", 64, 16, AVX2)
+AVX2_WIDE = InstructionSet("avx2_wide", 64, 32, f"{AVX2} -Wno-psabi")
 
 INSTALL_A_COMPILER = """
 fastgru is compiled from C and needs GCC or Clang, and Python's headers. To install them:

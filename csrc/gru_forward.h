@@ -1,0 +1,244 @@
+/* The GRU's forward pass: input projections for a chunk of steps in one product, then the steps on them. */
+#ifndef FASTGRU_GRU_FORWARD_H
+#define FASTGRU_GRU_FORWARD_H
+
+#include "elementary.h"
+#include "gru_layout.h"
+
+/* Rows (steps × batch) whose input projections are made together: enough for a product to run at full speed,
+ * few enough to stay in L2 until the steps have used them. */
+INLINE ptrdiff_t forward_chunk(const gru_shape *s) {
+    const ptrdiff_t fitting =
+        ((ptrdiff_t)1 << 18) / ((ptrdiff_t)sizeof(REAL) * GATES * padded_units(s));
+    const ptrdiff_t row_count = minimum(maximum(fitting, 32), 512);
+    return maximum(1, minimum(s->steps, row_count / maximum(s->batch, 1)));
+}
+
+static size_t gru_forward_workspace(const gru_shape *s) {
+    const ptrdiff_t hp = padded_units(s);
+    return (size_t)(5 * hp + forward_chunk(s) * s->batch * GATES * hp +
+                    s->batch * (MOST_PANELS * GATES * LANES + 4 * hp));
+}
+
+/* One call's buffers and pointers. Rows of `projected` hold, panel by panel, z, r and n of LANES units. */
+typedef struct {
+    const fastgru_gru_forward *args;
+    const gru_shape *shape;
+    ptrdiff_t units_padded;
+    const REAL *w, *u, *u_candidate;
+    REAL *input_bias; /* in the order of projected rows; z's and r's include the recurrent bias */
+    REAL *candidate_bias; /* c_n, reset after */
+    REAL *projected;
+    REAL *recurrent;   /* products of a few panels, for all rows */
+    REAL *state[2];    /* inference: h before and after a step, in turn */
+    REAL *update;      /* reset before: z, until the candidate is known */
+    REAL *reset_state; /* reset before: r * h */
+} forward_pass;
+
+static forward_pass begin_forward(const fastgru_gru_forward *args) {
+    const gru_shape *s = &args->shape;
+    const ptrdiff_t hp = padded_units(s), bhp = s->batch * hp;
+    REAL *buffer = args->workspace;
+    const REAL *packed = args->packed;
+    forward_pass f = {.args = args, .shape = s, .units_padded = hp, .w = packed};
+    f.u = packed + packed_recurrent_at(s);
+    f.u_candidate = packed + packed_candidate_at(s);
+    f.input_bias = take(&buffer, GATES * hp);
+    f.candidate_bias = take(&buffer, hp);
+    f.projected = take(&buffer, forward_chunk(s) * s->batch * GATES * hp);
+    f.recurrent = take(&buffer, s->batch * MOST_PANELS * GATES * LANES);
+    f.state[0] = take(&buffer, bhp);
+    f.state[1] = take(&buffer, bhp);
+    f.update = take(&buffer, bhp);
+    f.reset_state = take(&buffer, bhp);
+    return f;
+}
+
+/* The biases, in the order and with the padding of the products that they are added to. */
+static void pack_biases(const forward_pass *f) {
+    const ptrdiff_t h = f->shape->units;
+    const REAL *b = f->args->bias, *c = f->shape->reset_after && b ? b + GATES * h : NULL;
+    memset(f->input_bias, 0, (size_t)((GATES + 1) * f->units_padded) * sizeof(REAL));
+    if (!b) return;
+    for (ptrdiff_t j = 0; j < h; j++) {
+        REAL *to = f->input_bias + j / LANES * GATES * LANES + j % LANES;
+        to[0] = c ? b[j] + c[j] : b[j];
+        to[LANES] = c ? b[h + j] + c[h + j] : b[h + j];
+        to[2 * LANES] = b[2 * h + j];
+        f->candidate_bias[j] = c ? c[2 * h + j] : 0;
+    }
+}
+
+/* The states before step 0: rows of Hp, zero past H. */
+static void load_first_state(const forward_pass *f, REAL *state) {
+    const gru_shape *s = f->shape;
+    const REAL *h0 = f->args->h0;
+    memset(state, 0, (size_t)(s->batch * f->units_padded) * sizeof(REAL));
+    for (ptrdiff_t i = 0; h0 && i < s->batch; i++)
+        memcpy(state + i * f->units_padded, h0 + i * s->units, (size_t)s->units * sizeof(REAL));
+}
+
+static void project_inputs(const forward_pass *f, ptrdiff_t first_step, ptrdiff_t step_count) {
+    const gru_shape *s = f->shape;
+    const REAL *x = (const REAL *)f->args->x + first_step * f->args->x_step;
+    multiply_packed(&(packed_product){
+        .a = rows_of_steps(x, s->batch, f->args->x_batch, f->args->x_step),
+        .c = rows_at(f->projected, GATES * f->units_padded),
+        .last = step_count * s->batch,
+        .b = f->w,
+        .depth = s->inputs,
+        .columns = GATES * f->units_padded,
+        .vectors = GATES,
+        .start = f->input_bias,
+    });
+}
+
+/* The product of the state with the panels of units [unit, unit + count), for all rows. */
+static void multiply_state(const forward_pass *f, const REAL *state, const REAL *panels_of_u,
+                           int vectors, ptrdiff_t column, ptrdiff_t columns) {
+    multiply_packed(&(packed_product){
+        .a = rows_at(state, f->units_padded),
+        .c = rows_at(f->recurrent, columns),
+        .last = f->shape->batch,
+        .b = panels_of_u + column * f->shape->units,
+        .depth = f->shape->units,
+        .columns = columns,
+        .vectors = vectors,
+    });
+}
+
+/* What a step reads and writes: h before and after, and this step's rows of the cache (or NULL) and of y. */
+typedef struct {
+    const REAL *projected, *before;
+    REAL *after, *cache, *y;
+} step;
+
+/* h' = other + gate * (kept - other), where the gate keeps the old state or takes the new one. */
+INLINE vec blend(vec gate, vec before, vec candidate, int update_replaces) {
+    const vec full = update_replaces ? candidate : before,
+              empty = update_replaces ? before : candidate;
+    return fma_(gate, full - empty, empty);
+}
+
+INLINE void store_cache(REAL *cache, ptrdiff_t hp, vec z, vec r, vec n, vec q) {
+    store(cache + CACHED_Z * hp, z);
+    store(cache + CACHED_R * hp, r);
+    store(cache + CACHED_N * hp, n);
+    store(cache + CACHED_Q * hp, q);
+}
+
+/* Reset after, for all rows and the units of `count` panels whose recurrent product is at hand. */
+NOINLINE void finish_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
+    const ptrdiff_t hp = f->units_padded, y_batch = f->args->y_batch;
+    const int update_replaces = f->shape->update_replaces;
+    for (ptrdiff_t i = 0; i < f->shape->batch; i++) {
+        const REAL *recurrent = f->recurrent + i * count * GATES * LANES;
+        const REAL *projected = t->projected + i * GATES * hp + unit * GATES;
+        for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
+            const vec z = sigmoid_vec(load(recurrent) + load(projected));
+            const vec r = sigmoid_vec(load(recurrent + LANES) + load(projected + LANES));
+            const vec q = load(recurrent + 2 * LANES) + load(f->candidate_bias + j);
+            const vec n = tanh_vec(fma_(r, q, load(projected + 2 * LANES)));
+            const vec h = blend(z, load(t->before + i * hp + j), n, update_replaces);
+            store(t->after + i * hp + j, h);
+            if (t->y) store_part(t->y + i * y_batch + j, h, f->shape->units - j);
+            if (t->cache) store_cache(t->cache + i * CACHED * hp + j, hp, z, r, n, q);
+            recurrent += GATES * LANES;
+            projected += GATES * LANES;
+        }
+    }
+}
+
+static void step_reset_after(const forward_pass *f, const step *t) {
+    const ptrdiff_t panel_count = f->units_padded / LANES;
+    const ptrdiff_t most = f->shape->batch == 1 ? MOST_PANELS : f->shape->batch == 2 ? 2 : 1;
+    for (ptrdiff_t p = 0; p < panel_count; p += most) {
+        const ptrdiff_t count = minimum(most, panel_count - p);
+        multiply_state(f, t->before, f->u, GATES, p * GATES * LANES, count * GATES * LANES);
+        finish_units(f, t, p * LANES, count);
+    }
+}
+
+/* Reset before: z and r * h of some units ... */
+NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
+    const ptrdiff_t hp = f->units_padded;
+    for (ptrdiff_t i = 0; i < f->shape->batch; i++) {
+        const REAL *recurrent = f->recurrent + i * count * 2 * LANES;
+        const REAL *projected = t->projected + i * GATES * hp + unit * GATES;
+        for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
+            const vec z = sigmoid_vec(load(recurrent) + load(projected));
+            const vec r = sigmoid_vec(load(recurrent + LANES) + load(projected + LANES));
+            store(f->update + i * hp + j, z);
+            store(f->reset_state + i * hp + j, r * load(t->before + i * hp + j));
+            if (t->cache) store(t->cache + i * CACHED * hp + CACHED_R * hp + j, r);
+            recurrent += 2 * LANES;
+            projected += GATES * LANES;
+        }
+    }
+}
+
+/* ... and, when all units have theirs, the candidate and the new state. */
+NOINLINE void finish_candidates(const forward_pass *f, const step *t, ptrdiff_t unit,
+                                ptrdiff_t count) {
+    const ptrdiff_t hp = f->units_padded, y_batch = f->args->y_batch;
+    for (ptrdiff_t i = 0; i < f->shape->batch; i++) {
+        const REAL *recurrent = f->recurrent + i * count * LANES;
+        const REAL *projected = t->projected + i * GATES * hp + unit * GATES + 2 * LANES;
+        for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
+            const vec z = load(f->update + i * hp + j);
+            const vec n = tanh_vec(load(recurrent) + load(projected));
+            const vec h = blend(z, load(t->before + i * hp + j), n, f->shape->update_replaces);
+            store(t->after + i * hp + j, h);
+            if (t->y) store_part(t->y + i * y_batch + j, h, f->shape->units - j);
+            if (t->cache) {
+                REAL *cache = t->cache + i * CACHED * hp + j;
+                store_cache(cache, hp, z, load(cache + CACHED_R * hp), n,
+                            load(f->reset_state + i * hp + j));
+            }
+            recurrent += LANES;
+            projected += GATES * LANES;
+        }
+    }
+}
+
+static void step_reset_before(const forward_pass *f, const step *t) {
+    const ptrdiff_t hp = f->units_padded;
+    const ptrdiff_t most = (f->shape->batch > 2 ? 1 : MOST_PANELS) * LANES;
+    for (ptrdiff_t unit = 0; unit < hp; unit += most) {
+        const ptrdiff_t units = minimum(most, hp - unit);
+        multiply_state(f, t->before, f->u, 2, unit * 2, units * 2);
+        reset_units(f, t, unit, units / LANES);
+    }
+    const ptrdiff_t plain = most * PLAIN;
+    for (ptrdiff_t unit = 0; unit < hp; unit += plain) {
+        const ptrdiff_t units = minimum(plain, hp - unit);
+        multiply_state(f, f->reset_state, f->u_candidate, PLAIN, unit, units);
+        finish_candidates(f, t, unit, units / LANES);
+    }
+}
+
+static void gru_forward(const fastgru_gru_forward *args) {
+    const forward_pass f = begin_forward(args);
+    const gru_shape *s = &args->shape;
+    const ptrdiff_t chunk = forward_chunk(s), hp = f.units_padded, bhp = s->batch * hp;
+    REAL *cache = args->cache, *states = cache ? cache + cached_states_at(s) : NULL;
+    pack_biases(&f);
+    load_first_state(&f, cache ? states : f.state[0]);
+    for (ptrdiff_t i = 0; i < s->steps; i++) {
+        if (i % chunk == 0) project_inputs(&f, i, minimum(chunk, s->steps - i));
+        const step t = {
+            .projected = f.projected + i % chunk * GATES * bhp,
+            .before = cache ? states + i * bhp : f.state[i % 2],
+            .after = cache ? states + (i + 1) * bhp : f.state[(i + 1) % 2],
+            .cache = cache ? cache + i * CACHED * bhp : NULL,
+            .y = args->y ? (REAL *)args->y + i * args->y_step : NULL,
+        };
+        if (s->reset_after) step_reset_after(&f, &t);
+        else step_reset_before(&f, &t);
+    }
+    const REAL *last = cache ? states + s->steps * bhp : f.state[s->steps % 2];
+    for (ptrdiff_t i = 0; i < s->batch; i++)
+        memcpy((REAL *)args->h_n + i * s->units, last + i * hp, (size_t)s->units * sizeof(REAL));
+}
+
+#endif

@@ -1,0 +1,294 @@
+/* Matrix products, all of them, on one micro-kernel.
+ *
+ * A tile of C (a few rows, one panel wide) stays in registers while the kernel walks along the depth: for each k
+ * it loads one line of a packed panel of B and multiplies it by one element of each row of A. Each element of C is
+ * one chain of fused multiply-adds in the order of k, however the work is blocked; so a row's result has the same
+ * bits in any batch.
+ *
+ * A packed panel is `vectors` vectors wide: [depth][vectors][LANES], zero where the matrix ends. */
+#ifndef FASTGRU_PRODUCT_H
+#define FASTGRU_PRODUCT_H
+
+#include "vectors.h"
+
+/* Rows in a tile: as many accumulators as the registers hold beside a line of the panel and one element. */
+#if FASTGRU_REGISTERS >= 32
+#define MOST_ROWS 8
+#define TILE_ROWS(vectors) 8
+#else
+#define MOST_ROWS 6
+#define TILE_ROWS(vectors) ((vectors) == 3 ? 4 : 6)
+#endif
+#define GATES 3         /* vectors in a panel that holds z, r and n of the same units */
+#define PLAIN 2         /* vectors in a panel of consecutive columns */
+#define MOST_PANELS 4   /* panels that one row goes through at once, to keep the multipliers busy */
+#define DEPTH_BLOCK 256 /* a panel's block stays in L1 */
+#define COLUMN_BLOCK 256 /* and a block of panels in L2, */
+#define ROW_BLOCK 64     /* with a block of rows beside it */
+
+/* A matrix of contiguous rows at two strides: row i is at data + (i / inner) * outer + (i % inner) * stride. */
+typedef struct {
+    REAL *data;
+    ptrdiff_t inner, stride, outer;
+} rows;
+
+INLINE rows rows_at(const REAL *data, ptrdiff_t stride) {
+    return (rows){(REAL *)data, PTRDIFF_MAX, stride, 0};
+}
+
+/* (T, B) rows in time-major order, out of an array with these strides. */
+INLINE rows rows_of_steps(const REAL *data, ptrdiff_t batch, ptrdiff_t batch_stride,
+                          ptrdiff_t step_stride) {
+    if (batch == 1) return rows_at(data, step_stride);
+    if (step_stride == batch * batch_stride) return rows_at(data, batch_stride);
+    return (rows){(REAL *)data, batch, batch_stride, step_stride};
+}
+
+INLINE REAL *row(const rows *m, ptrdiff_t i) {
+    if (i < m->inner) return m->data + i * m->stride;
+    return m->data + i / m->inner * m->outer + i % m->inner * m->stride;
+}
+
+/* What one call of the micro-kernel reads and writes. */
+typedef struct {
+    const REAL *left[MOST_ROWS]; /* rows of A; for its transpose only left[0], a line of A */
+    ptrdiff_t left_step;         /* from one line of A to the next, for the transpose */
+    const REAL *panel;
+    ptrdiff_t panel_stride; /* from one panel to the next */
+    ptrdiff_t depth;
+    const REAL *start[MOST_ROWS]; /* what each row of the tile begins with; NULL in [0]: zero */
+    REAL *out[MOST_ROWS];
+} tile;
+
+INLINE void run_tile(const tile *t, const int row_count, const int panels, const int vectors,
+                     const int transposed) {
+    vec sum[MOST_ROWS][MOST_PANELS * GATES];
+    const int width = panels * vectors;
+    UNROLL for (int i = 0; i < row_count; i++) {
+        UNROLL for (int j = 0; j < width; j++) {
+            sum[i][j] = t->start[0] ? load(t->start[i] + j * LANES) : (vec){0};
+        }
+    }
+    const REAL *left[MOST_ROWS];
+    UNROLL for (int i = 0; i < row_count; i++) left[i] = t->left[transposed ? 0 : i];
+    const REAL *panel = t->panel;
+    const ptrdiff_t panel_stride = t->panel_stride, left_step = t->left_step, depth = t->depth;
+    for (ptrdiff_t k = 0; k < depth; k++) {
+        vec line[MOST_PANELS * GATES];
+        UNROLL for (int j = 0; j < width; j++) {
+            line[j] = load(panel + j / vectors * panel_stride + j % vectors * LANES);
+        }
+        UNROLL for (int i = 0; i < row_count; i++) {
+            const vec a = splat(transposed ? left[0][i] : left[i][k]);
+            UNROLL for (int j = 0; j < width; j++) sum[i][j] = fma_(a, line[j], sum[i][j]);
+        }
+        if (transposed) left[0] += left_step;
+        panel += vectors * LANES;
+    }
+    UNROLL for (int i = 0; i < row_count; i++) {
+        UNROLL for (int j = 0; j < width; j++) store(t->out[i] + j * LANES, sum[i][j]);
+    }
+}
+
+/* One function for each shape of a tile, never inlined: the loop keeps all registers to itself. */
+typedef void tile_function(const tile *);
+#define TILE(row_count, panels, vectors, transposed)                                               \
+    NOINLINE void tile_##row_count##_##panels##_##vectors##_##transposed(const tile *t) {          \
+        run_tile(t, row_count, panels, vectors, transposed);                                       \
+    }
+#define TILES(vectors, transposed)                                                                 \
+    TILE(1, 1, vectors, transposed)                                                                \
+    TILE(2, 1, vectors, transposed)                                                                \
+    TILE(3, 1, vectors, transposed)                                                                \
+    TILE(4, 1, vectors, transposed)                                                                \
+    TILE(5, 1, vectors, transposed)                                                                \
+    TILE(6, 1, vectors, transposed)                                                                \
+    TILES_OF_MANY_ROWS(vectors, transposed)
+#define ENTRIES(vectors, transposed)                                                               \
+    {tile_1_1_##vectors##_##transposed,        tile_2_1_##vectors##_##transposed,                  \
+     tile_3_1_##vectors##_##transposed,        tile_4_1_##vectors##_##transposed,                  \
+     tile_5_1_##vectors##_##transposed,        tile_6_1_##vectors##_##transposed,                  \
+     ENTRIES_OF_MANY_ROWS(vectors, transposed)}
+#if MOST_ROWS == 8
+#define TILES_OF_MANY_ROWS(vectors, transposed)                                                    \
+    TILE(7, 1, vectors, transposed)                                                                \
+    TILE(8, 1, vectors, transposed)
+#define ENTRIES_OF_MANY_ROWS(vectors, transposed)                                                  \
+    tile_7_1_##vectors##_##transposed, tile_8_1_##vectors##_##transposed
+#else
+#define TILES_OF_MANY_ROWS(vectors, transposed)
+#define ENTRIES_OF_MANY_ROWS(vectors, transposed)
+#endif
+TILES(1, 0)
+TILES(2, 0)
+TILES(3, 0)
+TILES(1, 1)
+TILES(2, 1)
+static tile_function *const BY_ROWS[GATES][MOST_ROWS] = {ENTRIES(1, 0), ENTRIES(2, 0),
+                                                         ENTRIES(3, 0)};
+static tile_function *const BY_COLUMNS[PLAIN][MOST_ROWS] = {ENTRIES(1, 1), ENTRIES(2, 1)};
+
+/* One or two rows would leave the multipliers waiting for each other: they take several panels at once. */
+TILE(1, 2, 2, 0)
+TILE(1, 3, 2, 0)
+TILE(1, 4, 2, 0)
+TILE(2, 2, 2, 0)
+TILE(1, 2, 3, 0)
+TILE(1, 3, 3, 0)
+TILE(1, 4, 3, 0)
+TILE(2, 2, 3, 0)
+static tile_function *const ONE_ROW[PLAIN][MOST_PANELS] = {
+    {tile_1_1_2_0, tile_1_2_2_0, tile_1_3_2_0, tile_1_4_2_0},
+    {tile_1_1_3_0, tile_1_2_3_0, tile_1_3_3_0, tile_1_4_3_0},
+};
+static tile_function *const TWO_ROWS[PLAIN][2] = {
+    {tile_2_1_2_0, tile_2_2_2_0},
+    {tile_2_1_3_0, tile_2_2_3_0},
+};
+
+/* ---- packing ---------------------------------------------------------------------------------------------- */
+
+/* One vector of a panel: `columns` columns, `depth` deep, from (k, j) at from[k * row_stride + j * column_stride]
+ * to to[k * to_step + j]. */
+static void pack_vector(const REAL *restrict from, ptrdiff_t row_stride, ptrdiff_t column_stride,
+                        ptrdiff_t depth, ptrdiff_t columns, REAL *restrict to, ptrdiff_t to_step) {
+    if (columns < LANES)
+        for (ptrdiff_t k = 0; k < depth; k++) store(to + k * to_step, (vec){0});
+    if (column_stride == 1) {
+        for (ptrdiff_t k = 0; k < depth; k++)
+            store(to + k * to_step, load_part(from + k * row_stride, columns));
+        return;
+    }
+    /* A transposition: in blocks that a few cache lines hold. */
+    const ptrdiff_t block = 16;
+    const ptrdiff_t count = minimum(columns, LANES);
+    for (ptrdiff_t k0 = 0; k0 < depth; k0 += block) {
+        const ptrdiff_t k1 = minimum(k0 + block, depth);
+        for (ptrdiff_t j = 0; j < count; j++)
+            for (ptrdiff_t k = k0; k < k1; k++)
+                to[k * to_step + j] = from[k * row_stride + j * column_stride];
+    }
+}
+
+/* Vectors in the panel of plain columns that begins at column j: the last one may be narrow. */
+INLINE int plain_vectors(ptrdiff_t columns, ptrdiff_t j) {
+    return columns - j <= LANES ? 1 : PLAIN;
+}
+
+/* Elements of a packed plain matrix. */
+INLINE ptrdiff_t plain_size(ptrdiff_t depth, ptrdiff_t columns) {
+    return depth * padded(columns, LANES);
+}
+
+/* Packs a plain matrix, element (k, j) at from[k * row_stride + j * column_stride], panel by panel. Its rows
+ * may come as one part of a deeper matrix: `at` of `total` deep. */
+static void pack_plain(const REAL *from, ptrdiff_t row_stride, ptrdiff_t column_stride,
+                       ptrdiff_t depth, ptrdiff_t columns, REAL *to, ptrdiff_t at,
+                       ptrdiff_t total) {
+    for (ptrdiff_t j = 0; j < columns; j += PLAIN * LANES) {
+        const int vectors = plain_vectors(columns, j);
+        REAL *panel = to + j * total + at * vectors * LANES;
+        for (int v = 0; v < vectors; v++)
+            pack_vector(from + (j + v * LANES) * column_stride, row_stride, column_stride, depth,
+                        columns - j - v * LANES, panel + v * LANES, vectors * LANES);
+    }
+}
+
+/* ---- products with a packed matrix ------------------------------------------------------------------------ */
+
+/* C = start + A B, or C += A B, for rows [first, last) of A and C. */
+typedef struct {
+    rows a, c;
+    int transposed; /* A is: its lines, a.stride apart, are walked along the depth */
+    ptrdiff_t first, last;
+    const REAL *b; /* packed, panels of `vectors` vectors */
+    ptrdiff_t depth, columns;
+    int vectors;
+    const REAL *start; /* the row that each row of C begins with, or NULL for zeros */
+    int accumulate;
+} packed_product;
+
+/* Panels that go through the kernel together. */
+typedef struct {
+    ptrdiff_t column; /* where they begin */
+    int count, vectors;
+    ptrdiff_t columns; /* fewer than they are wide where C ends inside */
+} panels;
+
+INLINE tile_function *tile_for(ptrdiff_t row_count, const panels *p, int transposed) {
+    if (transposed) return BY_COLUMNS[p->vectors - 1][row_count - 1];
+    if (p->count == 1) return BY_ROWS[p->vectors - 1][row_count - 1];
+    return row_count == 1 ? ONE_ROW[p->vectors - PLAIN][p->count - 1]
+                          : TWO_ROWS[p->vectors - PLAIN][p->count - 1];
+}
+
+/* A tile that reaches past the end of C's rows goes through a buffer. */
+static void run_at_the_edge(tile *t, tile_function *run, int row_count, ptrdiff_t columns) {
+    REAL buffer[MOST_ROWS][PLAIN * LANES], first[MOST_ROWS][PLAIN * LANES];
+    REAL *out[MOST_ROWS];
+    for (int i = 0; i < row_count; i++) {
+        out[i] = t->out[i];
+        t->out[i] = buffer[i];
+        if (!t->start[0]) continue;
+        memset(first[i], 0, sizeof first[i]);
+        memcpy(first[i], t->start[i], (size_t)columns * sizeof(REAL));
+    }
+    if (t->start[0])
+        for (int i = 0; i < row_count; i++) t->start[i] = first[i];
+    run(t);
+    for (int i = 0; i < row_count; i++) memcpy(out[i], buffer[i], (size_t)columns * sizeof(REAL));
+}
+
+/* One block of the depth for rows [first, last), in tiles of about equal height. */
+static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t last, panels p,
+                           ptrdiff_t k0, ptrdiff_t k1) {
+    const ptrdiff_t width = (ptrdiff_t)p.vectors * LANES;
+    const ptrdiff_t most = TILE_ROWS(p.vectors);
+    const ptrdiff_t tiles = (last - first + most - 1) / most;
+    tile t;
+    t.left_step = m->a.stride;
+    t.panel_stride = m->depth * width;
+    t.panel = m->b + p.column * m->depth + k0 * width;
+    t.depth = k1 - k0;
+    for (ptrdiff_t n = 0, i = first; n < tiles; n++) {
+        const int count = (int)((last - i + tiles - n - 1) / (tiles - n));
+        t.start[0] = NULL;
+        for (int j = 0; j < count; j++) {
+            t.left[j] = m->transposed ? m->a.data + i + k0 * m->a.stride : row(&m->a, i + j) + k0;
+            t.out[j] = row(&m->c, i + j) + p.column;
+            if (k0 > 0 || m->accumulate) t.start[j] = t.out[j];
+            else if (m->start) t.start[j] = m->start + p.column;
+        }
+        tile_function *run = tile_for(count, &p, m->transposed);
+        if (p.columns < p.count * width) run_at_the_edge(&t, run, count, p.columns);
+        else run(&t);
+        i += count;
+    }
+}
+
+/* The next panels from a column on: several at once for one or two rows, alone where they are not full. */
+static panels next_panels(const packed_product *m, ptrdiff_t row_count, ptrdiff_t column) {
+    const ptrdiff_t width = (ptrdiff_t)m->vectors * LANES, left = m->columns - column;
+    const ptrdiff_t most = m->transposed || row_count > 2 ? 1 : row_count == 2 ? 2 : MOST_PANELS;
+    const int full = (int)minimum(left / width, most);
+    if (full > 0) return (panels){column, full, m->vectors, full * width};
+    return (panels){column, 1, plain_vectors(m->columns, column), left};
+}
+
+static void multiply_packed(const packed_product *m) {
+    for (ptrdiff_t i = m->first; i < m->last; i += ROW_BLOCK) {
+        const ptrdiff_t end = minimum(i + ROW_BLOCK, m->last);
+        for (ptrdiff_t column = 0; column < m->columns;) {
+            const panels p = next_panels(m, end - i, column);
+            ptrdiff_t k = 0;
+            do {
+                const ptrdiff_t k1 = minimum(k + DEPTH_BLOCK, m->depth);
+                multiply_block(m, i, end, p, k, k1);
+                k = k1;
+            } while (k < m->depth);
+            column += p.columns;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,434 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The bridge to the C core: buffers in, GIL released, one C call, status to exception.
+
+Its callers (fastgru.ops) have validated every argument. What is tested here again is what memory safety rests
+on: that each buffer is large enough and has the layout that the C call expects.
+"""
+
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from libc.stdint cimport int64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+
+from fastgru._c_core cimport *
+
+# ---- instruction sets ----------------------------------------------------------------------------------------
+
+cdef int _isa = fastgru_isa_count() - 1
+
+
+def isa() -> str:
+    """Return the name of the instruction set in use."""
+    return fastgru_kernels_at(_isa, FASTGRU_FLOAT32).isa.decode()
+
+
+def available_isas() -> tuple:
+    """Return the instruction sets that this build and this machine share, the best last."""
+    return tuple(fastgru_kernels_at(i, FASTGRU_FLOAT32).isa.decode() for i in range(fastgru_isa_count()))
+
+
+def set_isa(name: str) -> None:
+    """Choose the instruction set by name; ValueError if this machine or build lacks it."""
+    global _isa
+    names = available_isas()
+    if name not in names:
+        raise ValueError(f"isa: expected one of {', '.join(names)}, got {name!r}")
+    _isa = names.index(name)
+
+
+def compiler() -> str:
+    """Return the compiler that built the core, with its version."""
+    return COMPILER.decode()
+
+
+cdef const fastgru_kernels *kernels_for(Py_ssize_t itemsize) noexcept:
+    return fastgru_kernels_at(_isa, FASTGRU_FLOAT32 if itemsize == sizeof(float) else FASTGRU_FLOAT64)
+
+
+# ---- memory --------------------------------------------------------------------------------------------------
+# Workspaces and caches come and go with every call. Freed blocks are kept for the next one: the system would
+# otherwise hand out, and zero, new pages for large ones each time.
+
+cdef enum:
+    KEPT_BLOCKS = 16
+    ALIGNMENT = 64
+
+cdef struct Block:
+    void *start
+    size_t size
+
+cdef Block[KEPT_BLOCKS] _kept
+
+
+cdef class Memory:
+    """An aligned block, returned to the kept ones with its last reference."""
+
+    cdef Block block
+    cdef void *data
+
+    def __cinit__(self, size_t size):
+        self.block = take_block(size + ALIGNMENT)
+        if self.block.start == NULL:
+            raise MemoryError(f"cannot allocate {size} bytes")
+        self.data = <void *> ((<uintptr_t> self.block.start + ALIGNMENT - 1) & ~<uintptr_t> (ALIGNMENT - 1))
+
+    def __dealloc__(self):
+        keep_block(self.block)
+
+
+cdef Block take_block(size_t size) noexcept:
+    """The smallest kept block that is large enough, unless it would waste more than it holds."""
+    cdef int i, best = -1
+    cdef Block block
+    for i in range(KEPT_BLOCKS):
+        if size <= _kept[i].size <= 2 * size + 65536 and (best < 0 or _kept[i].size < _kept[best].size):
+            best = i
+    if best >= 0:
+        block = _kept[best]
+        _kept[best].start, _kept[best].size = NULL, 0
+        return block
+    block.start, block.size = malloc(size), size
+    return block
+
+
+cdef void keep_block(Block block) noexcept:
+    """Keep a block in place of the smallest one, which is freed."""
+    cdef int i, least = 0
+    for i in range(KEPT_BLOCKS):
+        if _kept[i].size < _kept[least].size:
+            least = i
+    if block.size > _kept[least].size:
+        block, _kept[least] = _kept[least], block
+    free(block.start)
+
+
+# ---- buffers -------------------------------------------------------------------------------------------------
+
+cdef enum:
+    MOST_VIEWS = 12
+
+cdef struct Views:
+    Py_buffer view[MOST_VIEWS]
+    int count
+
+
+cdef void release(Views *views) noexcept:
+    while views.count > 0:
+        views.count -= 1
+        PyBuffer_Release(&views.view[views.count])
+
+
+cdef void *contiguous(Views *views, array, Py_ssize_t nbytes, int flags=PyBUF_SIMPLE) except? NULL:
+    """The address of a C-contiguous array of at least so many bytes; NULL for None."""
+    if array is None:
+        return NULL
+    cdef Py_buffer *view = &views.view[views.count]
+    PyObject_GetBuffer(array, view, flags)
+    views.count += 1
+    if view.len < nbytes:
+        raise ValueError(f"buffer: expected {nbytes} bytes, got {view.len}")
+    return view.buf
+
+
+cdef void *written(Views *views, array, Py_ssize_t nbytes) except? NULL:
+    return contiguous(views, array, nbytes, PyBUF_WRITABLE)
+
+
+cdef void *strided(Views *views, array, Py_ssize_t *strides, int ndim, Py_ssize_t itemsize,
+                   int flags=PyBUF_STRIDED_RO) except? NULL:
+    """The address of an array and its strides in elements; NULL for None."""
+    if array is None:
+        return NULL
+    cdef Py_buffer *view = &views.view[views.count]
+    PyObject_GetBuffer(array, view, flags)
+    views.count += 1
+    if view.ndim != ndim or view.itemsize != itemsize:
+        raise ValueError(f"buffer: expected {ndim} dimensions of {itemsize} bytes each element")
+    for i in range(ndim):
+        strides[i] = view.strides[i] // itemsize
+    return view.buf
+
+
+cdef void *sequence(Views *views, array, ptrdiff_t *batch, ptrdiff_t *step, Py_ssize_t itemsize,
+                    int flags=PyBUF_STRIDED_RO) except? NULL:
+    """A (B, T, features) array whose features are contiguous, and its two other strides."""
+    cdef Py_ssize_t[3] strides
+    cdef void *data = strided(views, array, strides, 3, itemsize, flags)
+    if data == NULL:
+        return NULL
+    if strides[2] != 1 and views.view[views.count - 1].shape[2] > 1:
+        raise ValueError("buffer: expected contiguous features")
+    batch[0], step[0] = strides[0], strides[1]
+    return data
+
+
+cdef fastgru_gru_weights weights(Views *views, array, Py_ssize_t units, Py_ssize_t itemsize) except *:
+    """One of Keras' kernels: (K, 3H), gates side by side."""
+    cdef fastgru_gru_weights w
+    cdef Py_ssize_t[2] strides
+    w.data = strided(views, array, strides, 2, itemsize)
+    w.row, w.column = strides[0], strides[1]
+    for g in range(3):
+        w.gate[g] = g * units * strides[1]
+    return w
+
+
+# ---- the GRU -------------------------------------------------------------------------------------------------
+
+cdef class PackedGRU:
+    """A GRU's kernels, laid out for the kernels of the instruction set that was in use."""
+
+    cdef readonly Py_ssize_t input_size, units
+    cdef readonly object dtype, kernel, recurrent_kernel
+    cdef readonly bint reset_after
+    cdef const fastgru_kernels *table
+    cdef Memory memory
+
+    def __init__(self, kernel, recurrent_kernel, bint reset_after):
+        cdef Views views
+        cdef fastgru_gru_shape shape
+        cdef fastgru_gru_weights w, u
+        cdef Py_ssize_t itemsize = kernel.dtype.itemsize
+        self.input_size, self.units = kernel.shape[0], recurrent_kernel.shape[0]
+        self.dtype, self.reset_after = kernel.dtype, reset_after
+        self.kernel, self.recurrent_kernel = kernel, recurrent_kernel
+        self.table = kernels_for(itemsize)
+        shape.batch = shape.steps = 0
+        shape.inputs, shape.units = self.input_size, self.units
+        shape.reset_after, shape.update_replaces = reset_after, 0
+        self.memory = Memory(self.table.gru_packed_size(&shape) * itemsize)
+        views.count = 0
+        try:
+            w = weights(&views, kernel, self.units, itemsize)
+            u = weights(&views, recurrent_kernel, self.units, itemsize)
+            with nogil:
+                self.table.gru_pack(&shape, &w, &u, self.memory.data)
+        finally:
+            release(&views)
+
+
+cdef class GRUCache:
+    """What a forward pass leaves for the backward pass. It borrows x and the kernels."""
+
+    cdef readonly tuple shape
+    cdef readonly object x, kernel, recurrent_kernel
+    cdef readonly bint has_bias, has_h0, go_backwards, reset_after
+    cdef fastgru_gru_shape c_shape
+    cdef const fastgru_kernels *table
+    cdef Memory memory
+
+
+def gru_forward(tuple shape, x, PackedGRU packed not None, bias, h0, y, h_n, bint update_replaces,
+                bint go_backwards, bint training):
+    """Run a forward pass into y (or None) and h_n; return its cache, or None unless training."""
+    cdef Views views
+    cdef fastgru_gru_forward call
+    cdef GRUCache cache = None
+    cdef const fastgru_kernels *table = packed.table
+    cdef Py_ssize_t item = packed.dtype.itemsize
+    call.shape.batch, call.shape.steps, call.shape.inputs, call.shape.units = shape[0], shape[1], shape[2], shape[3]
+    call.shape.reset_after, call.shape.update_replaces = packed.reset_after, update_replaces
+    cdef Py_ssize_t state = call.shape.batch * call.shape.units * item
+    cdef Memory workspace = Memory(table.gru_forward_workspace(&call.shape) * item)
+    call.workspace, call.packed, call.cache = workspace.data, packed.memory.data, NULL
+    if training:
+        cache = GRUCache.__new__(GRUCache)
+        cache.memory = Memory(table.gru_cache_size(&call.shape) * item)
+        call.cache = cache.memory.data
+    views.count = 0
+    try:
+        call.x = sequence(&views, x, &call.x_batch, &call.x_step, item)
+        call.y = sequence(&views, y, &call.y_batch, &call.y_step, item, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+        call.bias = contiguous(&views, bias, (6 if packed.reset_after else 3) * call.shape.units * item)
+        call.h0 = contiguous(&views, h0, state)
+        call.h_n = written(&views, h_n, state)
+        if go_backwards:
+            call.x = <char *> call.x + (call.shape.steps - 1) * call.x_step * item
+            call.x_step = -call.x_step
+        with nogil:
+            table.gru_forward(&call)
+    finally:
+        release(&views)
+    if training:
+        cache.shape, cache.c_shape, cache.table = shape, call.shape, table
+        cache.x, cache.kernel, cache.recurrent_kernel = x, packed.kernel, packed.recurrent_kernel
+        cache.has_bias, cache.has_h0, cache.go_backwards = bias is not None, h0 is not None, go_backwards
+        cache.reset_after = packed.reset_after
+    return cache
+
+
+def gru_backward(dy, dh_n, GRUCache cache not None, dx, dkernel, drecurrent_kernel, dbias, dh0):
+    """Run a backward pass into the gradients; dy or dh_n, dbias and dh0 may be None."""
+    cdef Views views
+    cdef fastgru_gru_backward call
+    cdef const fastgru_kernels *table = cache.table
+    cdef Py_ssize_t item = cache.x.dtype.itemsize, units = cache.c_shape.units
+    cdef Py_ssize_t state = cache.c_shape.batch * units * item
+    call.shape = cache.c_shape
+    cdef Memory workspace = Memory(table.gru_backward_workspace(&call.shape) * item)
+    call.workspace, call.cache = workspace.data, cache.memory.data
+    call.dy_batch = call.dy_step = 0
+    views.count = 0
+    try:
+        call.x = sequence(&views, cache.x, &call.x_batch, &call.x_step, item)
+        call.dx = sequence(&views, dx, &call.dx_batch, &call.dx_step, item, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+        call.dy = sequence(&views, dy, &call.dy_batch, &call.dy_step, item)
+        call.dh_n = contiguous(&views, dh_n, state)
+        call.kernel = weights(&views, cache.kernel, units, item)
+        call.recurrent = weights(&views, cache.recurrent_kernel, units, item)
+        call.dkernel = written(&views, dkernel, 3 * call.shape.inputs * units * item)
+        call.drecurrent = written(&views, drecurrent_kernel, 3 * units * units * item)
+        call.dbias = written(&views, dbias, (6 if call.shape.reset_after else 3) * units * item)
+        call.dh0 = written(&views, dh0, state)
+        if cache.go_backwards:
+            call.x = <char *> call.x + (call.shape.steps - 1) * call.x_step * item
+            call.dx = <char *> call.dx + (call.shape.steps - 1) * call.dx_step * item
+            call.x_step, call.dx_step = -call.x_step, -call.dx_step
+        with nogil:
+            table.gru_backward(&call)
+    finally:
+        release(&views)
+
+
+# ---- dense, embedding, loss, optimizer, elementwise ----------------------------------------------------------
+
+DENSE_ACTIVATIONS = {
+    "linear": FASTGRU_LINEAR, "relu": FASTGRU_RELU, "sigmoid": FASTGRU_SIGMOID, "tanh": FASTGRU_TANH,
+}
+
+
+def dense(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t units, Py_ssize_t item, int activation, x, kernel, bias,
+          y, dy=None, dx=None, dkernel=None, dbias=None):
+    """Run a dense layer forward into y, or, with dy, backward into the gradients."""
+    cdef Views views
+    cdef fastgru_dense call
+    cdef const fastgru_kernels *table = kernels_for(item)
+    call.rows, call.inputs, call.units = rows, inputs, units
+    call.activation = <fastgru_activation> activation
+    cdef Memory workspace = Memory(table.dense_workspace(&call) * item)
+    call.workspace = workspace.data
+    views.count = 0
+    try:
+        call.x = contiguous(&views, x, rows * inputs * item)
+        call.kernel = contiguous(&views, kernel, inputs * units * item)
+        if dy is None:
+            call.bias = contiguous(&views, bias, units * item)
+            call.y = written(&views, y, rows * units * item)
+            with nogil:
+                table.dense_forward(&call)
+            return
+        call.y = contiguous(&views, y, rows * units * item)
+        call.dy = contiguous(&views, dy, rows * units * item)
+        call.dx = written(&views, dx, rows * inputs * item)
+        call.dkernel = written(&views, dkernel, inputs * units * item)
+        call.dbias = written(&views, dbias, units * item)
+        with nogil:
+            table.dense_backward(&call)
+    finally:
+        release(&views)
+
+
+def embedding(bint forward, ids, Py_ssize_t count, Py_ssize_t vocabulary, Py_ssize_t width, Py_ssize_t item, rows,
+              table):
+    """Gather rows of table by int64 ids, or sum rows into it; return False if an id is out of range."""
+    cdef Views views
+    cdef const fastgru_kernels *kernels = kernels_for(item)
+    cdef const int64_t *id_data
+    cdef void *row_data
+    cdef void *table_data
+    cdef ptrdiff_t bad = 0
+    cdef fastgru_status status
+    views.count = 0
+    try:
+        id_data = <const int64_t *> contiguous(&views, ids, count * sizeof(int64_t))
+        row_data = contiguous(&views, rows, count * width * item, PyBUF_WRITABLE if forward else PyBUF_SIMPLE)
+        table_data = contiguous(&views, table, vocabulary * width * item, PyBUF_SIMPLE if forward else PyBUF_WRITABLE)
+        with nogil:
+            if forward:
+                status = kernels.embedding_forward(id_data, count, table_data, vocabulary, width, row_data, &bad)
+            else:
+                status = kernels.embedding_backward(id_data, count, row_data, vocabulary, width, table_data, &bad)
+    finally:
+        release(&views)
+    return status == FASTGRU_OK
+
+
+def binary_crossentropy(y_true, y_pred, Py_ssize_t count, Py_ssize_t item, bint from_logits, losses, gradients):
+    """Write losses and gradients; return False if a label is out of range."""
+    cdef Views views
+    cdef const fastgru_kernels *table = kernels_for(item)
+    cdef ptrdiff_t bad = 0
+    cdef fastgru_status status
+    cdef void *labels
+    cdef void *predictions
+    cdef void *loss
+    cdef void *gradient
+    views.count = 0
+    try:
+        labels = contiguous(&views, y_true, count * item)
+        predictions = contiguous(&views, y_pred, count * item)
+        loss = written(&views, losses, count * item)
+        gradient = written(&views, gradients, count * item)
+        with nogil:
+            status = table.binary_crossentropy(labels, predictions, count, from_logits, loss, gradient, &bad)
+    finally:
+        release(&views)
+    return status == FASTGRU_OK
+
+
+def adam(parameters, gradients, m, v, Py_ssize_t count, Py_ssize_t item, double rate, double beta_1, double beta_2,
+         double epsilon):
+    """Advance parameters, m and v by one step; rate holds the bias corrections."""
+    cdef Views views
+    cdef const fastgru_kernels *table = kernels_for(item)
+    cdef fastgru_adam settings
+    cdef void *p
+    cdef void *g
+    cdef void *first
+    cdef void *second
+    settings.rate, settings.beta_1, settings.beta_2, settings.epsilon = rate, beta_1, beta_2, epsilon
+    views.count = 0
+    try:
+        p = written(&views, parameters, count * item)
+        g = contiguous(&views, gradients, count * item)
+        first = written(&views, m, count * item)
+        second = written(&views, v, count * item)
+        with nogil:
+            table.adam(&settings, count, p, g, first, second)
+    finally:
+        release(&views)
+
+
+def elementwise(str name, x, y, Py_ssize_t count, Py_ssize_t item):
+    """Write exp, sigmoid or tanh of x into y."""
+    cdef Views views
+    cdef const fastgru_kernels *table = kernels_for(item)
+    cdef void *from_
+    cdef void *to
+    cdef void (*function)(ptrdiff_t, const void *, void *) noexcept nogil
+    function = table.exp if name == "exp" else table.sigmoid if name == "sigmoid" else table.tanh
+    views.count = 0
+    try:
+        from_ = contiguous(&views, x, count * item)
+        to = written(&views, y, count * item)
+        with nogil:
+            function(count, from_, to)
+    finally:
+        release(&views)
+
+
+# ---- at import -----------------------------------------------------------------------------------------------
+
+def _choose_isa() -> None:
+    import os
+
+    name = os.environ.get("FASTGRU_ISA")
+    if name:
+        try:
+            set_isa(name)
+        except ValueError as error:
+            raise ImportError(f"environment variable FASTGRU_ISA: {error}") from None
+
+
+_choose_isa()

@@ -15,12 +15,23 @@ from fastgru._c_core cimport *
 
 # ---- instruction sets ----------------------------------------------------------------------------------------
 
-cdef int _isa = fastgru_isa_count() - 1
+# Kept, because asking the processor what it can do takes microseconds on a virtual machine.
+cdef const fastgru_kernels *_float32
+cdef const fastgru_kernels *_float64
+
+
+cdef void use_isa(int index) noexcept:
+    global _float32, _float64
+    _float32 = fastgru_kernels_at(index, FASTGRU_FLOAT32)
+    _float64 = fastgru_kernels_at(index, FASTGRU_FLOAT64)
+
+
+use_isa(fastgru_isa_count() - 1)
 
 
 def isa() -> str:
     """Return the name of the instruction set in use."""
-    return fastgru_kernels_at(_isa, FASTGRU_FLOAT32).isa.decode()
+    return _float32.isa.decode()
 
 
 def available_isas() -> tuple:
@@ -30,11 +41,10 @@ def available_isas() -> tuple:
 
 def set_isa(name: str) -> None:
     """Choose the instruction set by name; ValueError if this machine or build lacks it."""
-    global _isa
     names = available_isas()
     if name not in names:
         raise ValueError(f"isa: expected one of {', '.join(names)}, got {name!r}")
-    _isa = names.index(name)
+    use_isa(names.index(name))
 
 
 def compiler() -> str:
@@ -43,7 +53,7 @@ def compiler() -> str:
 
 
 cdef const fastgru_kernels *kernels_for(Py_ssize_t itemsize) noexcept:
-    return fastgru_kernels_at(_isa, FASTGRU_FLOAT32 if itemsize == sizeof(float) else FASTGRU_FLOAT64)
+    return _float32 if itemsize == sizeof(float) else _float64
 
 
 # ---- memory --------------------------------------------------------------------------------------------------

@@ -825,4 +825,5 @@ def tanh(x: Array) -> Array:
 
 
 def _elementwise(function: Activation, x: Array) -> Array:
-    return function.forward(x, out=np.empty(x.shape, _checks.floating("x", x)))
+    dtype = _checks.floating("x", x)
+    return function.forward(x, out=np.empty(x.shape, dtype))

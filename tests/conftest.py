@@ -39,6 +39,16 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     assert _core.isa() == before
 
 
+@pytest.fixture(params=["compiled", "reference"])
+def operations(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run layers and models on the compiled operations, and once more on the reference."""
+    import fastgru
+
+    with fastgru.use_ops(request.param) as module:
+        assert fastgru.current_ops() is module
+        yield request.param
+
+
 @pytest.fixture(autouse=True)
 def _seeds() -> None:
     """Start every test from the same random state."""

@@ -1,0 +1,57 @@
+"""What a user passes as data, turned into the arrays that the operations expect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def to_array(name: str, value: Any) -> np.ndarray:
+    """Return a value as a numeric array.
+
+    Raises
+    ------
+    TypeError
+        If it does not hold real numbers.
+    ValueError
+        If its rows have different lengths.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name}: rows have different lengths; pad them with pad_sequences"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got an array of {array.dtype}")
+    return array
+
+
+def to_floats(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
+    """Return a value as an array of a floating dtype; raises as :func:`to_array`."""
+    return to_array(name, value).astype(dtype, copy=False)
+
+
+def to_ids(name: str, value: Any, input_dim: int) -> np.ndarray:
+    """Return ids as an int64 array, checked to lie in ``[0, input_dim)``.
+
+    Whole numbers in a floating dtype are accepted, as Keras accepts them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`to_array`; ValueError also for fractions and for ids out of range.
+    """
+    array = to_array(name, value)
+    if array.dtype.kind == "f":
+        _refuse_first(name, array, ~(np.floor(array) == array), "whole numbers")
+    if array.size and (array.min() < 0 or array.max() >= input_dim):
+        _refuse_first(name, array, (array < 0) | (array >= input_dim), f"ids in [0, {input_dim})")
+    return array.astype(np.int64, copy=False)
+
+
+def _refuse_first(name: str, array: np.ndarray, wrong: np.ndarray, expected: str) -> None:
+    if wrong.any():
+        where = tuple(map(int, np.argwhere(wrong)[0]))
+        raise ValueError(f"{name}: expected {expected}, got {array[where]} at {where}")

@@ -1,0 +1,156 @@
+"""Objects that a name or a configuration describes: layers, initializers, losses, optimizers, …."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, NoReturn, Self, TypeVar
+
+import numpy as np
+
+from fastgru._naming import did_you_mean, snake_case
+from fastgru.activations import Activation
+
+
+class Configurable:
+    """An object that keeps each argument of its constructor in an attribute of the same name."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal object: plain values, fit for JSON."""
+        return {name: _plain(getattr(self, name)) for name in constructor_arguments(type(self))}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make an object from what :meth:`get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        """Return the class with its arguments."""
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def constructor_arguments(cls: type) -> tuple[str, ...]:
+    """Return the names of the arguments that a class' constructor declares, in order."""
+    parameters = inspect.signature(cls).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+
+
+def describe(value: Configurable) -> dict[str, Any]:
+    """Return the class name and the configuration of an object."""
+    return {"class_name": type(value).__name__, "config": value.get_config()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Configurable):
+        return describe(value)
+    if isinstance(value, Activation):
+        return value.name
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
+
+
+def refuse(owner: str, **arguments: Any) -> None:
+    """Refuse arguments that Keras knows and fastgru does not serve yet, if they are set.
+
+    Raises
+    ------
+    NotImplementedError
+        If any of them is neither None nor False nor 0.
+    """
+    for name, value in arguments.items():
+        if value is not None and value is not False and not (_is_number(value) and value == 0):
+            raise NotImplementedError(f"{owner}: the argument {name}={value!r} is not served yet")
+
+
+def refuse_unknown(owner: type, unknown: Iterable[str], *bases: type) -> None:
+    """Refuse keyword arguments that neither a class nor its bases know; list the close ones.
+
+    Raises
+    ------
+    TypeError
+        If there is any.
+    """
+    for name in unknown:
+        known = [name for kind in (owner, *bases) for name in constructor_arguments(kind)]
+        raise TypeError(f"{owner.__name__}: unknown argument {name!r}{did_you_mean(name, known)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
+
+
+T = TypeVar("T", bound=Configurable)
+
+
+class Registry(Generic[T]):
+    """The classes of one kind, found by name.
+
+    Parameters
+    ----------
+    kind : str
+        What they are, for messages: ``"optimizer"``.
+    base : type
+        The class that all of them extend.
+    classes : iterable of type
+        The classes that are served, known by their own names and in snake case.
+    aliases : mapping of str to type, optional
+        More names.
+    unserved : iterable of str, optional
+        Names that Keras knows and fastgru does not serve yet.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        base: type[T],
+        classes: Iterable[type[T]],
+        aliases: Mapping[str, type[T]] | None = None,
+        unserved: Iterable[str] = (),
+    ) -> None:
+        self.kind = kind
+        self.base = base
+        self.classes = {cls.__name__: cls for cls in classes}
+        self.names = {snake_case(name): cls for name, cls in self.classes.items()}
+        self.names.update(aliases or {})
+        self.unserved = frozenset(unserved)
+
+    def get(self, identifier: Any, argument: str | None = None) -> T:
+        """Return the object that a name, a class, a configuration or the object itself stands for.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown; the message lists the close ones.
+        NotImplementedError
+            If the name is known to Keras but not served yet.
+        TypeError
+            If `identifier` is none of these.
+        """
+        if isinstance(identifier, self.base):
+            return identifier
+        if isinstance(identifier, type) and issubclass(identifier, self.base):
+            return identifier()
+        if isinstance(identifier, str):
+            return self.find(identifier)()
+        if isinstance(identifier, Mapping) and "class_name" in identifier:
+            return self.find(identifier["class_name"]).from_config(identifier.get("config", {}))
+        raise TypeError(
+            f"{argument or self.kind}: expected a name or an instance of {self.base.__name__}, "
+            f"got {identifier!r} ({type(identifier).__name__})"
+        )
+
+    def find(self, name: str) -> type[T]:
+        """Return the class of a name."""
+        cls = self.classes.get(name) or self.names.get(name) or self.names.get(name.lower())
+        return cls or self._unknown(name)
+
+    def _unknown(self, name: str) -> NoReturn:
+        served = ", ".join(sorted(self.names))
+        if name.lower() in self.unserved or snake_case(name) in self.unserved:
+            raise NotImplementedError(f"{self.kind} {name!r} is not served yet; served: {served}")
+        close = did_you_mean(name, [*self.names, *self.unserved])
+        raise ValueError(f"{self.kind}: unknown name {name!r}{close or f'; known: {served}'}")

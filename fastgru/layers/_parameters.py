@@ -1,0 +1,180 @@
+"""Where weights live: flat buffers, into which every weight is a view.
+
+A layer that has just been built owns one buffer; a model gathers the weights of its layers into one
+of its own. An optimizer then steps over whole ranges, whatever layers they belong to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastgru._arrays import to_floats
+
+# Versions are never used twice, so that a stale copy can't pass for one of another buffer.
+_versions = itertools.count(1)
+
+
+class ParameterBuffer:
+    """One flat array of parameters and one of their gradients.
+
+    Parameters
+    ----------
+    size : int
+        The number of parameters.
+    dtype : numpy.dtype
+        float32 or float64.
+    owner : object, optional
+        The model that the buffer belongs to; the buffer does not keep it alive.
+
+    Attributes
+    ----------
+    values, gradients : ndarray, shape (size,)
+        The arrays.
+    version : int
+        Changes whenever the values do.
+    """
+
+    __slots__ = ("_owner", "gradients", "values", "version")
+
+    def __init__(self, size: int, dtype: np.dtype, owner: object = None) -> None:
+        self.values = np.empty(size, dtype)
+        self.gradients = np.zeros(size, dtype)
+        self._owner = None if owner is None else weakref.ref(owner)
+        self.touch()
+
+    def touch(self) -> None:
+        """Mark what was made from the values as stale."""
+        self.version = next(_versions)
+
+    def belongs_to_another(self, owner: object) -> bool:
+        """Tell whether a living model other than `owner` holds the buffer."""
+        holder = None if self._owner is None else self._owner()
+        return holder is not None and holder is not owner
+
+
+class Weight:
+    """One weight of a layer: a view into a buffer.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the layer: ``"kernel"``.
+    values : ndarray
+        The initial values; copied.
+
+    Attributes
+    ----------
+    array, gradient : ndarray
+        Views into the buffer, of the weight's shape.
+    trainable : bool
+        Whether an optimizer moves it.
+    """
+
+    __slots__ = ("array", "buffer", "gradient", "name", "offset", "trainable")
+
+    def __init__(self, name: str, values: np.ndarray) -> None:
+        self.name = name
+        self.trainable = True
+        self.array = values
+        self.move_to(ParameterBuffer(values.size, values.dtype), 0)
+
+    def move_to(self, buffer: ParameterBuffer, offset: int) -> None:
+        """Copy the values to a place in a buffer and live there from now on."""
+        span = slice(offset, offset + self.array.size)
+        values = buffer.values[span].reshape(self.array.shape)
+        values[...] = self.array
+        self.array = values
+        self.gradient = buffer.gradients[span].reshape(self.array.shape)
+        self.buffer, self.offset = buffer, offset
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype."""
+        return self.array.dtype.name
+
+    def numpy(self) -> np.ndarray:
+        """Return a copy of the values."""
+        return self.array.copy()
+
+    def assign(self, value: Any) -> None:
+        """Replace the values.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `value` has another shape or does not hold numbers; nothing is written then.
+        """
+        self.write(self.checked(value))
+
+    def checked(self, value: Any, name: str | None = None) -> np.ndarray:
+        """Return a new value in the weight's dtype if it fits, else raise as :meth:`assign`."""
+        values = to_floats(name or self.name, value, self.array.dtype)
+        if values.shape != self.array.shape:
+            raise ValueError(
+                f"{name or self.name}: expected shape {self.array.shape}, got {values.shape}"
+            )
+        return values
+
+    def write(self, values: np.ndarray) -> None:
+        """Write values that were checked."""
+        try:
+            self.array[...] = values
+        finally:
+            self.buffer.touch()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return a copy of the values."""
+        return self.array.astype(dtype or self.array.dtype)
+
+    def __repr__(self) -> str:
+        """Return name, shape and dtype."""
+        return f"<Weight {self.name} shape={self.shape} dtype={self.dtype}>"
+
+
+def gather(weights: Sequence[Weight], owner: object = None) -> None:
+    """Move weights into one new buffer, in their order.
+
+    Weights that another model holds stay where they are: layers may be shared.
+    """
+    moving = [w for w in weights if not w.buffer.belongs_to_another(owner)]
+    if not moving:
+        return
+    size = sum(w.array.size for w in moving)
+    buffer = ParameterBuffer(size, moving[0].array.dtype, owner)
+    offset = 0
+    for weight in moving:
+        weight.move_to(buffer, offset)
+        offset += weight.array.size
+
+
+class Span(NamedTuple):
+    """A range of trainable parameters without a gap."""
+
+    buffer: ParameterBuffer
+    start: int
+    stop: int
+
+
+def trainable_spans(weights: Sequence[Weight]) -> list[Span]:
+    """Return the ranges that an optimizer steps over: usually one."""
+    spans: list[Span] = []
+    for weight in weights:
+        if not weight.trainable:
+            continue
+        start, stop = weight.offset, weight.offset + math.prod(weight.shape)
+        if spans and spans[-1].buffer is weight.buffer and spans[-1].stop == start:
+            spans[-1] = spans[-1]._replace(stop=stop)
+        else:
+            spans.append(Span(weight.buffer, start, stop))
+    return spans

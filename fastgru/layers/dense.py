@@ -1,0 +1,121 @@
+"""A fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastgru import activations, initializers
+from fastgru._configurable import refuse
+from fastgru.backend import current_ops
+from fastgru.layers.base import Layer, Shape, checked_size, for_operations
+
+
+class Dense(Layer):
+    """``activation(x · kernel + bias)`` over the last axis: (B, …, I) → (B, …, units).
+
+    Parameters
+    ----------
+    units : int
+        The size of the output's last axis.
+    activation : str or Activation, optional
+        Linear by default.
+    use_bias : bool, default True
+        Whether there is a bias.
+    kernel_initializer : str or Initializer, default "glorot_uniform"
+        The initial kernel, (I, units).
+    bias_initializer : str or Initializer, default "zeros"
+        The initial bias, (units,).
+    kernel_regularizer, bias_regularizer, activity_regularizer : None
+        Not served yet.
+    kernel_constraint, bias_constraint, lora_rank : None
+        Not served yet.
+    **common
+        name, dtype, trainable, input_shape: see :class:`Layer`.
+    """
+
+    kernel_regularizer = bias_regularizer = activity_regularizer = None
+    kernel_constraint = bias_constraint = lora_rank = None
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: Any = None,
+        **common: Any,
+    ) -> None:
+        if (features := common.pop("input_dim", None)) is not None:
+            common.setdefault("input_shape", (features,))
+        super().__init__(**common)
+        refuse(
+            type(self).__name__,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            lora_rank=lora_rank,
+        )
+        self.units = checked_size("units", units)
+        self.activation = activations.get(activation)
+        self._function = for_operations(self.activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
+        self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return the shape with `units` as the last size."""
+        shape = tuple(input_shape)
+        if len(shape) < 2:
+            raise ValueError(
+                f"{self.name}: expected at least 2 dimensions (batch, …, features), "
+                f"got shape {shape}"
+            )
+        self.expect_features(shape)
+        return (*shape[:-1], self.units)
+
+    def create_weights(self, input_shape: Shape) -> None:
+        """Make kernel and bias."""
+        features = self.expect_features(input_shape)
+        self.kernel = self.add_weight("kernel", (features, self.units), self.kernel_initializer)
+        self.bias = (
+            self.add_weight("bias", (self.units,), self.bias_initializer) if self.use_bias else None
+        )
+
+    @property
+    def output_activation(self) -> str | None:
+        """The name of the activation."""
+        return self.activation.name
+
+    def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+        """Return the output."""
+        return self._forward(x, self._function, training)
+
+    def forward_logits(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+        """Return the output before the activation."""
+        return self._forward(x, "linear", training)
+
+    def _forward(self, x: Any, activation: Any, training: bool) -> tuple[Any, Any]:
+        ops = current_ops()
+        bias = None if self.bias is None else self.bias.array
+        y, cache = ops.dense_forward(
+            x, self.kernel.array, bias, activation=activation, training=training
+        )
+        return y, (ops, cache) if training else None
+
+    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+        """Return dx; write the gradients of kernel and bias."""
+        ops, cache = cache
+        dx, dkernel, dbias = ops.dense_backward(dy, cache)
+        self.store_gradient(self.kernel, dkernel, accumulate)
+        if self.bias is not None:
+            self.store_gradient(self.bias, dbias, accumulate)
+        return dx

@@ -1,0 +1,5 @@
+"""Preparation of data."""
+
+from fastgru.preprocessing import sequence
+
+__all__ = ["sequence"]

@@ -29,7 +29,7 @@ static const REAL EXP_Q[] = {
 #define EXPONENT_BIAS 1023
 #define EXP_LOWEST -746.0     /* exp is 0 below */
 #define EXP_HIGHEST 710.5     /* and infinite above */
-#define SIGMOID_LOWEST -710.4 /* 2^1024 overflows there, and 1 / inf is 0 */
+#define SIGMOID_LOWEST -710.0 /* 2^1024 overflows there, and 1 / inf is 0 */
 #define SIGMOID_HIGHEST 708.0 /* exp(-x) is of normal size, and 1 + exp(-x) is 1 */
 #define TANH_HIGHEST 20.0     /* tanh is 1 from there on */
 #else
@@ -61,16 +61,15 @@ INLINE vec exp_reduced(vec x, vec *rounded) {
     return fma_(r * r, q, r);
 }
 
-/* 2^k, for k in [-EXPONENT_BIAS, EXPONENT_BIAS + 1]: zero and infinity at the ends. */
-INLINE vec power_of_two(ivec rounded_bits) {
-    return (vec)((rounded_bits << MANTISSA_BITS) + (ivec)splat(1));
-}
+/* 2^k, for k in [-EXPONENT_BIAS, EXPONENT_BIAS + 1]: zero and infinity at the ends. Bits of k above the exponent's
+ * are lost. */
+INLINE vec power_of_two(bitvec k) { return (vec)((k << MANTISSA_BITS) + (bitvec)splat(1)); }
 
 INLINE vec sigmoid_vec(vec x) {
     vec rounded;
     const vec p =
         exp_reduced(-max_(min_(x, splat(SIGMOID_HIGHEST)), splat(SIGMOID_LOWEST)), &rounded);
-    const vec scale = power_of_two((ivec)rounded);
+    const vec scale = power_of_two((bitvec)rounded);
     return splat(1) / (splat(1) + fma_(scale, p, scale));
 }
 
@@ -79,7 +78,7 @@ INLINE vec tanh_vec(vec x) {
     vec rounded;
     const vec a = min_(bits_and(x, ~sign_mask()), splat(TANH_HIGHEST));
     const vec p = exp_reduced(a + a, &rounded);
-    const vec scale = power_of_two((ivec)rounded);
+    const vec scale = power_of_two((bitvec)rounded);
     const vec e = fma_(scale, p, scale - splat(1));
     return bits_or(e / (e + splat(2)), bits_and(x, sign_mask()));
 }
@@ -88,8 +87,8 @@ INLINE vec tanh_vec(vec x) {
 INLINE vec exp_vec(vec x) {
     vec rounded;
     const vec p = exp_reduced(max_(min_(x, splat(EXP_HIGHEST)), splat(EXP_LOWEST)), &rounded);
-    const ivec k = (ivec)rounded - (ivec)splat(ROUNDER);
-    const ivec half = k >> 1;
+    const bitvec k = (bitvec)rounded - (bitvec)splat(ROUNDER);
+    const bitvec half = (bitvec)((ivec)k >> 1);
     return (splat(1) + p) * power_of_two(half) * power_of_two(k - half);
 }
 

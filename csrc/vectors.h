@@ -15,9 +15,11 @@
 
 #if FASTGRU_REAL_IS_DOUBLE
 typedef int64_t INTEGER;
+typedef uint64_t BITS;
 #define REAL_FN(name) name
 #else
 typedef int32_t INTEGER;
+typedef uint32_t BITS;
 #define REAL_FN(name) name##f
 #endif
 
@@ -33,6 +35,8 @@ typedef int32_t INTEGER;
 
 typedef REAL vec __attribute__((vector_size(FASTGRU_VECTOR_BYTES)));
 typedef INTEGER ivec __attribute__((vector_size(FASTGRU_VECTOR_BYTES)));
+typedef BITS bitvec
+    __attribute__((vector_size(FASTGRU_VECTOR_BYTES))); /* for arithmetic that wraps around */
 typedef REAL vec_in_memory
     __attribute__((vector_size(FASTGRU_VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 
@@ -55,7 +59,7 @@ INLINE void store_part(REAL *p, vec v, ptrdiff_t n) {
 }
 
 INLINE vec splat(REAL x) {
-    vec v;
+    vec v = {0};
     for (int i = 0; i < LANES; i++) v[i] = x;
     return v;
 }
@@ -63,7 +67,7 @@ INLINE vec splat(REAL x) {
 /* a b + c; rounded once where the instruction set can, twice on a baseline without it. */
 INLINE vec fma_(vec a, vec b, vec c) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    vec v;
+    vec v = c;
     for (int i = 0; i < LANES; i++) v[i] = REAL_FN(__builtin_fma)(a[i], b[i], c[i]);
     return v;
 #else
@@ -73,18 +77,18 @@ INLINE vec fma_(vec a, vec b, vec c) {
 
 /* A NaN in `a` comes through both. */
 INLINE vec min_(vec a, vec limit) {
-    vec v;
+    vec v = a;
     for (int i = 0; i < LANES; i++) v[i] = limit[i] < a[i] ? limit[i] : a[i];
     return v;
 }
 INLINE vec max_(vec a, vec limit) {
-    vec v;
+    vec v = a;
     for (int i = 0; i < LANES; i++) v[i] = limit[i] > a[i] ? limit[i] : a[i];
     return v;
 }
 
 INLINE vec sqrt_(vec a) {
-    vec v;
+    vec v = a;
     for (int i = 0; i < LANES; i++) v[i] = REAL_FN(__builtin_sqrt)(a[i]);
     return v;
 }

@@ -1,0 +1,33 @@
+"""Tests against other frameworks: torch, keras, onnx and onnxruntime. Run `pytest tests/peers`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from fastgru import _core, ops, reference
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `operations` on the reference and on every instruction set."""
+    if "operations" in metafunc.fixturenames:
+        names = ("reference", *_core.available_isas())
+        metafunc.parametrize("operations", names, indirect=True)
+
+
+@pytest.fixture
+def operations(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """A set of operations: the reference, or the compiled ones on one instruction set."""
+    if request.param == "reference":
+        yield reference
+        return
+    before = _core.isa()
+    _core.set_isa(request.param)
+    assert _core.isa() == request.param
+    yield ops
+    _core.set_isa(before)

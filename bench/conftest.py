@@ -1,0 +1,40 @@
+"""Shared by all benchmarks: one thread for every library, the facts recorded, the option --grid."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import one_thread  # noqa: F401  (before NumPy)
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # what is timed is what was checked
+
+import cases  # noqa: E402
+
+from fastgru._bench import machine  # noqa: E402
+
+DEFAULT = ("keras-64", "tutorial")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--grid", action="store_true", help="all shapes of the grid, not only two")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a benchmark that takes `shape` for two shapes of the grid, or for all."""
+    if "shape" in metafunc.fixturenames:
+        metafunc.parametrize("shape", cases.GRID if metafunc.config.getoption("grid") else DEFAULT)
+
+
+def pytest_report_header() -> list[str]:
+    return [f"{name}: {value}" for name, value in machine.facts().items()]
+
+
+@pytest.fixture(autouse=True)
+def _record_facts(request: pytest.FixtureRequest) -> None:
+    """Save the facts beside the figures of every benchmark."""
+    if "benchmark" in request.fixturenames:
+        benchmark: Any = request.getfixturevalue("benchmark")
+        benchmark.extra_info.update(machine.facts(), threads=1)

@@ -1,0 +1,82 @@
+"""The GRU's operations, fastgru beside the NumPy reference: forward, backward, a training step.
+
+Both are verified against the reference in float64 before they are timed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import GRID, GRUCase, assert_close, run_gru
+
+from fastgru import reference
+
+LIBRARIES = {"fastgru": "fastgru.ops", "numpy": "fastgru.reference"}
+TOLERANCE = 1e-4  # of the largest element; float32, hundreds of steps
+_verified: set[tuple[str, str]] = set()
+_right: dict[str, dict[str, np.ndarray | None]] = {}
+
+
+@pytest.fixture(params=LIBRARIES)
+def verified(request: pytest.FixtureRequest, shape: str) -> tuple[ModuleType, GRUCase]:
+    """Return a set of operations, and a case that they were seen to do right."""
+    ops, case = importlib.import_module(LIBRARIES[request.param]), GRID[shape]
+    if (request.param, shape) not in _verified:
+        if shape not in _right:
+            _right.clear()  # the large ones are large
+            _right[shape] = run_gru(reference, case, "float64")
+        assert_close(run_gru(ops, case), _right[shape], TOLERANCE)
+        _verified.add((request.param, shape))
+    return ops, case
+
+
+def test_forward(benchmark: Any, verified: tuple[ModuleType, GRUCase], shape: str) -> None:
+    benchmark.group = f"{shape}: forward"
+    ops, case = verified
+    arrays = case.arrays()
+    arrays["kernel"] = ops.pack_gru(arrays["kernel"], arrays.pop("recurrent_kernel"))
+    benchmark(ops.gru_forward, recurrent_kernel=None, **arrays)
+
+
+def test_backward(benchmark: Any, verified: tuple[ModuleType, GRUCase], shape: str) -> None:
+    benchmark.group = f"{shape}: backward"
+    ops, case = verified
+    dy, _ = case.gradients()
+    _, _, cache = ops.gru_forward(**case.arrays(), training=True)
+    benchmark(ops.gru_backward, dy, cache)
+
+
+def test_forward_and_backward(
+    benchmark: Any, verified: tuple[ModuleType, GRUCase], shape: str
+) -> None:
+    benchmark.group = f"{shape}: forward and backward"
+    ops, case = verified
+    arrays, (dy, _) = case.arrays(), case.gradients()
+
+    def run() -> None:
+        _, _, cache = ops.gru_forward(**arrays, training=True)
+        ops.gru_backward(dy, cache)
+
+    benchmark(run)
+
+
+def test_training_step(benchmark: Any, verified: tuple[ModuleType, GRUCase], shape: str) -> None:
+    """Forward, backward, and Adam's update of the three weights."""
+    benchmark.group = f"{shape}: a training step"
+    ops, case = verified
+    arrays, (dy, _) = case.arrays(), case.gradients()
+    x, weights = arrays.pop("x"), list(arrays.values())
+    flat = [w.reshape(-1) for w in weights]  # views: the update is seen by the next step
+    moments = [(np.zeros_like(w), np.zeros_like(w)) for w in flat]
+
+    def step() -> None:
+        _, _, cache = ops.gru_forward(x, *weights, training=True)
+        gradients = ops.gru_backward(dy, cache)[1:4]
+        for w, dw, (m, v) in zip(flat, gradients, moments, strict=True):
+            ops.adam_update(w, dw.reshape(-1), m, v, step=1, learning_rate=1e-5)
+
+    benchmark(step)

@@ -19,21 +19,92 @@ from fastgru import (
     utils,
 )
 from fastgru._version import __version__
-from fastgru.backend import current_ops, use_ops
+from fastgru.backend import clear_session, current_ops, use_ops
+from fastgru.callbacks import Callback, CallbackList, History
 from fastgru.config import show_config
-from fastgru.layers import Input, InputLayer, Layer
+from fastgru.initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initializer,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+)
+from fastgru.layers import (
+    GRU,
+    Activation,
+    Dense,
+    Dropout,
+    Embedding,
+    Input,
+    InputLayer,
+    Layer,
+)
+from fastgru.losses import BinaryCrossentropy, Loss, MeanSquaredError
+from fastgru.metrics import (
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    Mean,
+    Metric,
+    SparseCategoricalAccuracy,
+)
 from fastgru.models import Model, Sequential
+from fastgru.optimizers import Adam, Optimizer
+from fastgru.utils import pad_sequences, set_random_seed, to_categorical
 
 __all__ = [
+    "GRU",
+    "Activation",
+    "Adam",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "Callback",
+    "CallbackList",
+    "CategoricalAccuracy",
+    "Constant",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "History",
+    "Initializer",
     "Input",
     "InputLayer",
     "Layer",
+    "LecunNormal",
+    "LecunUniform",
+    "Loss",
+    "Mean",
+    "MeanSquaredError",
+    "Metric",
     "Model",
+    "Ones",
+    "Optimizer",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
     "Sequential",
+    "SparseCategoricalAccuracy",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
     "__version__",
     "activations",
     "backend",
     "callbacks",
+    "clear_session",
     "current_ops",
     "initializers",
     "layers",
@@ -41,8 +112,11 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "pad_sequences",
     "preprocessing",
+    "set_random_seed",
     "show_config",
+    "to_categorical",
     "use_ops",
     "utils",
 ]

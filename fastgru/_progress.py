@@ -25,9 +25,13 @@ def for_verbosity(verbose: Any) -> list[Progress]:
     return [ProgressBar() if verbose == 1 and _terminal() else ProgressLines()]
 
 
-def for_batches(verbose: Any) -> list[Progress]:
-    """Return what shows the progress of evaluate and predict: a bar on a terminal, or nothing."""
-    return [ProgressBar()] if checked_verbosity(verbose) == 1 and _terminal() else []
+def for_batches(verbose: Any, steps: int) -> list[Progress]:
+    """Return what shows the progress of evaluate and predict.
+
+    That is a bar if there are several batches and stderr is a terminal, else nothing.
+    """
+    shown = checked_verbosity(verbose) == 1 and steps > 1 and _terminal()
+    return [ProgressBar()] if shown else []
 
 
 def checked_verbosity(verbose: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 __all__ = ["Callback", "CallbackList", "History"]
@@ -140,6 +140,8 @@ class CallbackList:
     ) -> None:
         if callbacks is None or isinstance(callbacks, Callback):
             callbacks = [] if callbacks is None else [callbacks]
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"callbacks: expected instances of Callback, got {callbacks!r}")
         self.callbacks = list(callbacks)
         for callback in self.callbacks:
             if not isinstance(callback, Callback):

@@ -144,7 +144,9 @@ class BinaryCrossentropy(Loss):
         **unknown: Any,
     ) -> None:
         super().__init__(reduction, name, **unknown)
-        refuse(self.name, label_smoothing=label_smoothing, axis=None if axis == -1 else axis)
+        refuse(self.name, label_smoothing=label_smoothing)
+        if axis != -1:
+            raise NotImplementedError(f"axis: expected -1, got axis={axis!r}")
         self.from_logits = bool(from_logits)
         if self.from_logits:  # the outputs are logits already: a sigmoid there is the user's own
             self.takes_logits_of = frozenset()

@@ -272,7 +272,12 @@ class Layer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal layer (its weights aside)."""
-        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        settled = self.dtype_given or self.built  # otherwise a model may still decide
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": self.dtype if settled else None,
+        }
         if self.first_shape is not None:
             config["batch_input_shape"] = list(self.first_shape)
         return config | super().get_config()

@@ -26,6 +26,11 @@ class Labelled(NamedTuple):
     y: np.ndarray
     output_shape: tuple[int, ...]
 
+    def part(self, rows: slice) -> Labelled:
+        """Return a part of the samples with their labels."""
+        x = self.x[rows]
+        return Labelled(x, self.y[rows], (len(x), *self.output_shape[1:]))
+
     def batch(
         self, start: int, stop: int, order: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -80,9 +85,13 @@ def split(data: Labelled, share: float) -> tuple[Labelled, Labelled]:
 
     Raises
     ------
+    TypeError
+        If the share is not a number.
     ValueError
-        If the share does not lie between 0 and 1, or leaves one part empty.
+        If it does not lie between 0 and 1, or leaves one part empty.
     """
+    if isinstance(share, bool) or not isinstance(share, int | float | np.number):
+        raise TypeError(f"validation_split: expected a number between 0 and 1, got {share!r}")
     if not 0 < share < 1:
         raise ValueError(f"validation_split: expected a number between 0 and 1, got {share!r}")
     count = len(data.x)
@@ -92,12 +101,7 @@ def split(data: Labelled, share: float) -> tuple[Labelled, Labelled]:
             f"validation_split: {share} of {count} samples leaves {kept} to train on "
             f"and {count - kept} to hold out"
         )
-    first, last = (Labelled(data.x[s], data.y[s], data.output_shape) for s in _halves(kept))
-    return first, last
-
-
-def _halves(kept: int) -> tuple[slice, slice]:
-    return slice(None, kept), slice(kept, None)
+    return data.part(slice(None, kept)), data.part(slice(kept, None))
 
 
 def validation_pair(given: Any) -> tuple[Any, Any]:

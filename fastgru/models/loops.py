@@ -40,7 +40,7 @@ class FitPlan:
         validation_freq: Any,
     ) -> None:
         self.batch_size = checked_count("batch_size", batch_size, _BATCH)
-        self.epochs = checked_count("epochs", epochs, 1)
+        self.epochs = checked_count("epochs", epochs, 1, least=0)
         self.initial_epoch = checked_count("initial_epoch", initial_epoch, 0, least=0)
         if not isinstance(shuffle, bool | np.bool_ | int):
             raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
@@ -144,10 +144,10 @@ def fit(
     logs: dict[str, float] = {}
     model.history = history
     model.stop_training = False
-    called.call("on_train_begin")
+    called.call("on_train_begin", {})
     try:
         for epoch in range(plan.initial_epoch, plan.epochs):
-            called.call("on_epoch_begin", epoch)
+            called.call("on_epoch_begin", epoch, {})
             _train_epoch(training, data, plan, called)
             logs = training.logs()
             if held_out is not None and (epoch + 1) % plan.validation_freq == 0:
@@ -200,15 +200,10 @@ def evaluate(
     require_compiled(model, "evaluate")
     model.require_built("evaluate")
     size = checked_count("batch_size", batch_size, _BATCH)
-    bars = _progress.for_batches(verbose)
     data = prepare(model, x, y)
-    called = CallbackList(
-        [*CallbackList(callbacks).callbacks, *bars],
-        model,
-        verbose=_progress.checked_verbosity(verbose),
-        epochs=1,
-        steps=-(-len(data.x) // size),
-    )
+    steps = -(-len(data.x) // size)
+    bars = _progress.for_batches(verbose, steps)
+    called = CallbackList([*CallbackList(callbacks).callbacks, *bars], model, steps=steps)
     try:
         return _test(Pass(model, data), data, size, called)
     finally:
@@ -217,7 +212,7 @@ def evaluate(
 
 
 def _test(tested: Pass, data: Labelled, size: int, called: CallbackList) -> dict[str, float]:
-    called.call("on_test_begin")
+    called.call("on_test_begin", {})
     for batch, start in enumerate(range(0, len(data.x), size)):
         called.call("on_test_batch_begin", batch, {})
         tested.test(*data.batch(start, start + size))
@@ -239,18 +234,17 @@ def predict(
     model.require_built("predict")
     size = checked_count("batch_size", batch_size, _BATCH)
     array = model.check_input("x", x)
-    bars = _progress.for_batches(verbose) if len(array) > size else []
-    called = CallbackList(
-        [*CallbackList(callbacks).callbacks, *bars], model, steps=-(-len(array) // size)
-    )
+    steps = -(-len(array) // size)
+    bars = _progress.for_batches(verbose, steps)
+    called = CallbackList([*CallbackList(callbacks).callbacks, *bars], model, steps=steps)
     try:
-        called.call("on_predict_begin")
+        called.call("on_predict_begin", {})
         parts = []
         for batch, start in enumerate(range(0, max(1, len(array)), size)):
             called.call("on_predict_batch_begin", batch, {})
             parts.append(model.forward(array[start : start + size])[0])
             called.call("on_predict_batch_end", batch, {"outputs": parts[-1]})
-        called.call("on_predict_end")
+        called.call("on_predict_end", {})
     finally:
         for bar in bars:
             bar.close()

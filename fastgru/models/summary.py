@@ -33,7 +33,7 @@ def print_summary(model: Model, width: int, show: Callable[[str], Any]) -> None:
 
 def _facts(layer: Layer) -> tuple[str, str]:
     if not layer.built:
-        return "?", "0 (unbuilt)"
+        return "?", "?"
     return str(layer.output_shape), f"{layer.count_params():,}"
 
 

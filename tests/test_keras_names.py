@@ -1,0 +1,127 @@
+"""`import fastgru as keras`, the version, what importing costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastgru as keras
+
+FACES = [keras.callbacks, keras.initializers, keras.layers, keras.losses, keras.metrics]
+FACES += [keras.models, keras.optimizers, keras.utils]
+
+NAMES = [
+    "Sequential",
+    "Model",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "activations.relu",
+    "activations.get",
+    "backend.clear_session",
+    "backend.floatx",
+    "callbacks.Callback",
+    "callbacks.History",
+    "callbacks.CallbackList",
+    "initializers.GlorotUniform",
+    "initializers.Orthogonal",
+    "initializers.Zeros",
+    "initializers.get",
+    "layers.Input",
+    "layers.InputLayer",
+    "layers.Layer",
+    "layers.Embedding",
+    "layers.GRU",
+    "layers.Dense",
+    "layers.Dropout",
+    "layers.Activation",
+    "losses.BinaryCrossentropy",
+    "losses.MeanSquaredError",
+    "losses.get",
+    "metrics.BinaryAccuracy",
+    "metrics.Mean",
+    "metrics.get",
+    "models.Sequential",
+    "models.Model",
+    "optimizers.Adam",
+    "optimizers.get",
+    "preprocessing.sequence.pad_sequences",
+    "utils.set_random_seed",
+    "utils.to_categorical",
+    "utils.pad_sequences",
+    "utils.clear_session",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keras_finds(name):
+    found = keras
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert found is not None
+
+
+def test_all_names_what_is_there():
+    for module in [*FACES, keras.activations, keras.preprocessing.sequence]:
+        assert sorted(set(module.__all__)) == sorted(module.__all__)
+        assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("module", FACES, ids=lambda module: module.__name__)
+def test_everything_is_also_at_the_top(module):
+    names = [n for n in module.__all__ if n not in ("get", "serialize", "deserialize")]
+    assert names
+    for name in names:
+        assert getattr(keras, name) is getattr(module, name) and name in keras.__all__
+
+
+def test_a_script_in_keras_words(capsys):
+    keras.utils.set_random_seed(0)
+    model = keras.models.Sequential()
+    model.add(keras.Input(shape=(4, 2)))
+    model.add(keras.layers.GRU(8, return_sequences=True))
+    model.add(keras.layers.Dropout(0.1))
+    model.add(keras.layers.GRU(8))
+    model.add(keras.layers.Dense(1))
+    model.compile(
+        loss=keras.losses.MeanSquaredError(), optimizer=keras.optimizers.Adam(learning_rate=0.01)
+    )
+    x = np.random.rand(16, 4, 2)
+    history = model.fit(x, x.sum((1, 2)), epochs=30, batch_size=4, verbose=0)
+    assert history.history["loss"][-1] < 0.2 * history.history["loss"][0]
+    assert capsys.readouterr().out == ""
+
+
+def test_version():
+    from fastgru import _version
+
+    assert keras.__version__ == _version.__version__ == "0.1.0"
+
+
+def test_importing_brings_in_little():
+    code = """
+import sys, numpy
+before = set(sys.modules)
+import fastgru
+print(*sorted(m.split(".")[0] for m in set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"tqdm", "keras", "torch", "scipy", "pandas", "matplotlib"} & set(
+        done.stdout.split()
+    )
+
+
+def test_running_without_progress_needs_no_tqdm():
+    code = """
+import sys
+sys.modules["tqdm"] = None
+import fastgru, numpy
+model = fastgru.Sequential([fastgru.layers.Dense(1, "sigmoid", input_shape=(3,))])
+model.compile("adam", "binary_crossentropy")
+model.fit(numpy.ones((4, 3)), [0, 1, 1, 0], verbose=0)
+model.predict(numpy.ones((40, 3)))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -50,6 +50,11 @@ def _contiguous(a: Array | None) -> Array | None:
     return a if flags.c_contiguous and flags.aligned else np.array(a, order="C")
 
 
+def _aligned(a: Array) -> Array:
+    """Return an array that C can address: itself, or a copy of a field of packed records."""
+    return a if a.flags.aligned else a.copy()
+
+
 def _contiguous_rows(a: Array | None) -> Array | None:
     """Do the same for an array that may have any strides but the last."""
     if a is None or (a.strides[-1] == a.itemsize and a.flags.aligned):
@@ -99,7 +104,7 @@ def gru_forward(
     _refuse_unserved(mask, activation, recurrent_activation, input_dropout, recurrent_dropout)
     B, T, _, H, dtype = shape
     if type(kernel) is not PackedGRU:
-        kernel = PackedGRU(kernel, recurrent_kernel, bool(reset_after))
+        kernel = PackedGRU(_aligned(kernel), _aligned(recurrent_kernel), bool(reset_after))
     y = np.empty((B, T, H), dtype) if return_sequences else None
     h_n = np.empty((B, H), dtype)
     cache = _core.gru_forward(
@@ -188,6 +193,12 @@ class DenseCache:
     y: Array
 
 
+def _compiled(function: Activation) -> int | None:
+    """Return the number of an activation in C. A user's own has none, whatever its name."""
+    number = _core.DENSE_ACTIVATIONS.get(function.name)
+    return number if number is None or activations.get(function.name) is function else None
+
+
 @_documented
 def dense_forward(
     x: Array,
@@ -199,7 +210,7 @@ def dense_forward(
 ) -> tuple[Array, DenseCache | None]:
     I, O, dtype = _checks.dense_forward(x, kernel, bias, activation)
     function = activations.get(activation)
-    compiled = _core.DENSE_ACTIVATIONS.get(function.name)
+    compiled = _compiled(function)
     x, kernel = _contiguous(x), _contiguous(kernel)
     y = np.empty((*x.shape[:-1], O), dtype)
     rows = math.prod(x.shape[:-1])
@@ -219,7 +230,7 @@ def dense_backward(dy: Array, cache: DenseCache) -> tuple[Array, Array, Array | 
     x, kernel, y, function = cache.x, cache.kernel, cache.y, cache.activation
     _checks.array("dy", dy, y.dtype, y.shape)
     I, O = kernel.shape
-    compiled = _core.DENSE_ACTIVATIONS.get(function.name)
+    compiled = _compiled(function)
     if compiled is None:
         dy = function.backward(dy, cache.pre, y)
     dx, dkernel = np.empty(x.shape, x.dtype), np.empty((I, O), x.dtype)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 __all__ = ["cpu_name", "facts", "usable_cores"]
 
+
 def usable_cores() -> list[int]:
     """Return the numbers of the cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):

@@ -1,0 +1,59 @@
+"""The machine's limits: its peak of multiply-adds, and how fast it reads from each level of memory.
+
+python bench/limits.py [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from compiler import output
+
+from fastgru._bench.machine import usable_cores
+
+KB, MB = 1024, 1024**2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine can do at most.
+
+    peak : FLOP/s, by multiply-adds in registers
+    read : bytes/s, by the number of bytes that are read again and again
+    """
+
+    peak: float
+    read: dict[int, float]
+
+
+def measure(threads: int, sizes: tuple[int, ...]) -> Limits:
+    """Measure the limits of so many cores, for buffers of so many bytes."""
+    cores = ",".join(map(str, usable_cores()[:threads]))
+    lines = [line.split() for line in output("limits", cores, *sizes).splitlines()]
+    rates = [float(rate) for _, rate in lines]
+    return Limits(rates[0], dict(zip(sizes, rates[1:], strict=True)))
+
+
+def seconds_at_best(B: int, T: int, I: int, H: int, limits: Limits) -> float:
+    """Return the least time of a forward pass whose steps wait for the recurrent kernel U.
+
+    U is read once a step, from wherever 12 H² bytes live; the input's product runs at the peak.
+    """
+    U = 12 * H * H
+    return T * U / limits.read[U] + 2 * B * T * 3 * H * I / limits.peak
+
+
+def main() -> None:
+    """Print the limits."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    sizes = (16 * KB, 256 * KB, MB, 3 * MB, 12 * MB, 28 * MB, 100 * MB)
+    limits = measure(parser.parse_args().threads, sizes)
+    print(f"multiply-adds {limits.peak / 1e9:10.0f} GFLOP/s")
+    for size, rate in limits.read.items():
+        print(f"read {size / KB:11.0f} KB {rate / 1e9:6.0f} GB/s")
+
+
+if __name__ == "__main__":
+    main()

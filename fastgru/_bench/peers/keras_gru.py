@@ -1,0 +1,56 @@
+"""Keras' GRU layer on TensorFlow, in a tf.function."""
+
+# mypy: disable-error-code="import-not-found,import-untyped,no-any-return,untyped-decorator"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Arrays = dict[str, np.ndarray]
+Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
+
+
+def version() -> str:
+    """Return the libraries' versions."""
+    return f"{keras.__version__} on tensorflow {tf.__version__}"
+
+
+def infer(arrays: Arrays, threads: int) -> Job:
+    """Run forward."""
+    layer, x = _layer(arrays), tf.constant(arrays["x"])
+
+    @tf.function
+    def forward(x: Any) -> Any:
+        return layer(x, training=False)
+
+    return lambda: forward(x), lambda y: {"y": y.numpy()}
+
+
+def train(arrays: Arrays, threads: int) -> Job:
+    """Run forward and backward."""
+    layer, x, dy = _layer(arrays), tf.constant(arrays["x"]), tf.constant(arrays["dy"])
+    weights = [w.value for w in layer.trainable_weights]  # kernel, recurrent kernel, bias
+
+    @tf.function
+    def step(x: Any, dy: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        return y, *tape.gradient(y, [x, *weights], output_gradients=dy)
+
+    names = ("y", "dx", "dkernel", "drecurrent_kernel", "dbias")
+    return lambda: step(x, dy), lambda results: {
+        name: tf.convert_to_tensor(a).numpy() for name, a in zip(names, results, strict=True)
+    }
+
+
+def _layer(arrays: Arrays) -> Any:
+    layer = keras.layers.GRU(len(arrays["recurrent_kernel"]), return_sequences=True)
+    layer.build(arrays["x"].shape)
+    layer.set_weights([arrays[name] for name in ("kernel", "recurrent_kernel", "bias")])
+    return layer

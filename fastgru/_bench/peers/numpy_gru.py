@@ -1,0 +1,40 @@
+"""The reference operations of fastgru, in plain NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from fastgru import reference
+
+Arrays = dict[str, np.ndarray]
+Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
+
+NAMES = ("y", "dx", "dkernel", "drecurrent_kernel", "dbias")
+
+
+def version() -> str:
+    """Return the library's version."""
+    return np.__version__
+
+
+def infer(arrays: Arrays, threads: int, ops: ModuleType = reference) -> Job:
+    """Run forward, on packed kernels."""
+    packed = ops.pack_gru(arrays["kernel"], arrays["recurrent_kernel"])
+    x, bias = arrays["x"], arrays["bias"]
+    return lambda: ops.gru_forward(x, packed, None, bias)[0], lambda y: {"y": y}
+
+
+def train(arrays: Arrays, threads: int, ops: ModuleType = reference) -> Job:
+    """Run forward and backward."""
+    weights = [arrays[name] for name in ("kernel", "recurrent_kernel", "bias")]
+    x, dy = arrays["x"], arrays["dy"]
+
+    def run() -> Any:
+        y, _, cache = ops.gru_forward(x, *weights, training=True)
+        return y, *ops.gru_backward(dy, cache)[:4]
+
+    return run, lambda results: dict(zip(NAMES, results, strict=True))

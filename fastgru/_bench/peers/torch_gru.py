@@ -1,0 +1,79 @@
+"""PyTorch's nn.GRU, on CPUs."""
+
+# mypy: disable-error-code="import-not-found,no-any-return,untyped-decorator"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+Arrays = dict[str, np.ndarray]
+Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
+
+
+def version() -> str:
+    """Return the library's version."""
+    return torch.__version__
+
+
+def infer(arrays: Arrays, threads: int) -> Job:
+    """Run forward, in inference mode, time first."""
+    layer, x = _layer(arrays, threads), _time_first(arrays["x"])
+
+    @torch.inference_mode()
+    def run() -> Any:
+        return layer(x)[0]
+
+    return run, lambda y: {"y": _batch_first(y)}
+
+
+def train(arrays: Arrays, threads: int) -> Job:
+    """Run forward and backward, time first."""
+    layer, x = _layer(arrays, threads), _time_first(arrays["x"]).requires_grad_()
+    dy = _time_first(arrays["dy"])
+    wanted = [x, *layer.parameters()]  # in the order weight_ih, weight_hh, bias_ih, bias_hh
+
+    def run() -> Any:
+        y, _ = layer(x)
+        return y, *torch.autograd.grad(y, wanted, dy)
+
+    def results(tensors: Any) -> Arrays:
+        y, dx, dW, dU, db, dc = tensors
+        return {
+            "y": _batch_first(y),
+            "dx": _batch_first(dx),
+            "dkernel": _swap_gates(dW.numpy().T),
+            "drecurrent_kernel": _swap_gates(dU.numpy().T),
+            "dbias": _swap_gates(torch.stack([db, dc]).numpy()),
+        }
+
+    return run, results
+
+
+def _layer(arrays: Arrays, threads: int) -> Any:
+    torch.set_num_threads(threads)
+    I, H = len(arrays["kernel"]), len(arrays["recurrent_kernel"])
+    layer = torch.nn.GRU(I, H)
+    values = [arrays["kernel"].T, arrays["recurrent_kernel"].T, *arrays["bias"]]
+    values = [_swap_gates(a.T).T for a in values]
+    with torch.no_grad():
+        for parameter, value in zip(layer.parameters(), values, strict=True):
+            parameter.copy_(torch.tensor(value))
+    return layer
+
+
+def _swap_gates(a: np.ndarray) -> np.ndarray:
+    """Turn the gates' order along the last axis from z, r, n into r, z, n, or back."""
+    z, r, n = np.split(a, 3, axis=-1)
+    return np.concatenate([r, z, n], axis=-1)
+
+
+def _time_first(a: np.ndarray) -> Any:
+    return torch.tensor(a).transpose(0, 1).contiguous()
+
+
+def _batch_first(a: Any) -> np.ndarray:
+    return a.detach().transpose(0, 1).numpy()

@@ -1,0 +1,181 @@
+"""Processes that run one library each, so that all can be timed in turn.
+
+Every library has a process of its own, with the same cores and the same number of threads, and
+only one of them runs at a time: the others are stopped, for their threads may spin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fastgru._bench.machine import usable_cores
+
+__all__ = ["PEERS", "LeftOut", "Peer", "Worker"]
+
+_HERE = Path(__file__).parent
+_STOPS = hasattr(signal, "SIGSTOP")
+
+
+class LeftOut(Exception):
+    """A library cannot do a job; the message says why."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library that has a GRU: the adapter that runs it, and the module that it is imported as."""
+
+    adapter: Path
+    module: str
+
+
+PEERS = {
+    name: Peer(_HERE / "peers" / f"{adapter}.py", module)
+    for name, adapter, module in (
+        ("fastgru", "fastgru_gru", "fastgru"),
+        ("numpy", "numpy_gru", "fastgru"),
+        ("torch", "torch_gru", "torch"),
+        ("keras", "keras_gru", "tensorflow"),
+        ("jax", "jax_gru", "jax"),
+        ("onnxruntime", "onnxruntime_gru", "onnxruntime"),
+        ("openvino", "openvino_gru", "openvino"),
+    )
+}
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a process whose numerical libraries have so many threads."""
+    count = str(threads)
+    several = str(threads > 1).lower()
+    return os.environ | {
+        "FASTGRU_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OMP_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "VECLIB_MAXIMUM_THREADS": count,
+        "TF_NUM_INTRAOP_THREADS": count,
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "KERAS_BACKEND": "tensorflow",
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={several}",
+    }
+
+
+class Worker:
+    """One library in a process of its own.
+
+    Parameters
+    ----------
+    peer : Peer
+        The library.
+    python : str
+        The interpreter of the environment that has it.
+    threads : int
+        How many threads it may use, on as many cores.
+
+    Raises
+    ------
+    LeftOut
+        If there are not so many cores, or the library cannot be imported.
+    """
+
+    def __init__(self, peer: Peer, python: str = sys.executable, threads: int = 1) -> None:
+        cores = usable_cores()[:threads]
+        if len(cores) < threads:
+            raise LeftOut(f"{threads} threads wanted, but only {len(cores)} cores are usable")
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [
+                python,
+                str(_HERE / "worker.py"),
+                str(peer.adapter),
+                str(threads),
+                ",".join(map(str, cores)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment(threads),
+        )
+        self.version: str = self.ask("load")["version"]
+
+    def ask(self, do: str, *, timeout: float = 300, **request: Any) -> dict[str, Any]:
+        """Send a request, wait for the answer.
+
+        Parameters
+        ----------
+        do : {"prepare", "time", "memory"}
+            A method of `worker.Server`.
+        timeout : float, default 300
+            Seconds after which the process is ended.
+        **request
+            The method's arguments.
+
+        Raises
+        ------
+        LeftOut
+            If the library refuses, fails, takes too long, or its process dies.
+        """
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            self._signal("SIGCONT")
+            process.stdin.write(json.dumps({"do": do} | request).encode() + b"\n")
+            process.stdin.flush()
+            ready, _, _ = select.select([process.stdout], [], [], timeout)
+            if not ready:
+                self.close()
+                raise LeftOut(f"no answer in {timeout:.0f} s")
+            line = process.stdout.readline()
+        except OSError:
+            line = b""
+        if not line:
+            self.close()
+            raise LeftOut(self._last_words())
+        self._signal("SIGSTOP")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise LeftOut(answer["error"])
+        return answer
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _signal(self, name: str) -> None:
+        if _STOPS:
+            self._process.send_signal(getattr(signal, name))
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()
+        code = self._process.returncode
+        how = signal.Signals(-code).name if code < 0 else f"status {code}"
+        return f"its process died ({how})" + (f": {lines[-1]}" if lines else "")

@@ -70,17 +70,21 @@ INLINE vec sigmoid_vec(vec x) {
     const vec p =
         exp_reduced(-max_(min_(x, splat(SIGMOID_HIGHEST)), splat(SIGMOID_LOWEST)), &rounded);
     const vec scale = power_of_two((bitvec)rounded);
-    return splat(1) / (splat(1) + fma_(scale, p, scale));
+    /* In this order: 1 + scale would be rounded too. */
+    return splat(1) / (fma_(scale, p, splat(1)) + scale);
 }
 
-/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = 2^k p + (2^k - 1), exact near zero. */
+/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = 2^k p + (2^k - 1), exact near zero. For small e, where the sum and the
+ * quotient lose too much, the quotient only corrects e / 2. */
 INLINE vec tanh_vec(vec x) {
     vec rounded;
     const vec a = min_(bits_and(x, ~sign_mask()), splat(TANH_HIGHEST));
     const vec p = exp_reduced(a + a, &rounded);
     const vec scale = power_of_two((bitvec)rounded);
     const vec e = fma_(scale, p, scale - splat(1));
-    return bits_or(e / (e + splat(2)), bits_and(x, sign_mask()));
+    const vec half = splat((REAL)0.5) * e, quotient = e / (e + splat(2));
+    const vec t = select(e < splat(1), fma_(-half, quotient, half), quotient);
+    return bits_or(t, bits_and(x, sign_mask()));
 }
 
 /* The scale is applied in two halves, so that the ends of the range come out right. */

@@ -11,9 +11,11 @@
 
 enum { DQ, DZ, DR, DN, DERIVATIVES };
 
-/* Steps whose derivatives are kept at a time: the depth of the products that sum over them. */
+/* Steps whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
+#define ROWS_AT_A_TIME 256
+
 INLINE ptrdiff_t backward_chunk(const gru_shape *s) {
-    return maximum(1, minimum(s->steps, DEPTH_BLOCK / maximum(s->batch, 1)));
+    return maximum(1, minimum(s->steps, ROWS_AT_A_TIME / maximum(s->batch, 1)));
 }
 
 static size_t gru_backward_workspace(const gru_shape *s) {

@@ -19,12 +19,13 @@
 #define MOST_ROWS 6
 #define TILE_ROWS(vectors) ((vectors) == 3 ? 4 : 6)
 #endif
-#define GATES 3         /* vectors in a panel that holds z, r and n of the same units */
-#define PLAIN 2         /* vectors in a panel of consecutive columns */
-#define MOST_PANELS 4   /* panels that one row goes through at once, to keep the multipliers busy */
-#define DEPTH_BLOCK 256 /* a panel's block stays in L1 */
-#define COLUMN_BLOCK 256 /* and a block of panels in L2, */
-#define ROW_BLOCK 64     /* with a block of rows beside it */
+#define GATES 3       /* vectors in a panel that holds z, r and n of the same units */
+#define PLAIN 2       /* vectors in a panel of consecutive columns */
+#define MOST_PANELS 4 /* panels that one row goes through at once, to keep the multipliers busy */
+
+/* Blocks: 24 KB of a panel stay in L1 while ROW_BLOCK rows of A, in L2, pass by. */
+#define DEPTH_BLOCK (24 * 1024 / (GATES * FASTGRU_VECTOR_BYTES))
+#define ROW_BLOCK 64
 
 /* A matrix of contiguous rows at two strides: row i is at data + (i / inner) * outer + (i % inner) * stride. */
 typedef struct {
@@ -56,6 +57,7 @@ typedef struct {
     const REAL *panel;
     ptrdiff_t panel_stride; /* from one panel to the next */
     ptrdiff_t depth;
+    const REAL *ahead;            /* prefetched, a vector for each k */
     const REAL *start[MOST_ROWS]; /* what each row of the tile begins with; NULL in [0]: zero */
     REAL *out[MOST_ROWS];
 } tile;
@@ -71,10 +73,11 @@ INLINE void run_tile(const tile *t, const int row_count, const int panels, const
     }
     const REAL *left[MOST_ROWS];
     UNROLL for (int i = 0; i < row_count; i++) left[i] = t->left[transposed ? 0 : i];
-    const REAL *panel = t->panel;
+    const REAL *panel = t->panel, *ahead = t->ahead;
     const ptrdiff_t panel_stride = t->panel_stride, left_step = t->left_step, depth = t->depth;
     for (ptrdiff_t k = 0; k < depth; k++) {
         vec line[MOST_PANELS * GATES];
+        __builtin_prefetch(ahead + k * LANES, 0, 2); /* into L2 */
         UNROLL for (int j = 0; j < width; j++) {
             line[j] = load(panel + j / vectors * panel_stride + j % vectors * LANES);
         }
@@ -259,6 +262,7 @@ static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t l
             if (k0 > 0 || m->accumulate) t.start[j] = t.out[j];
             else if (m->start) t.start[j] = m->start + p.column;
         }
+        t.ahead = t.panel + (t.depth * p.vectors + n * t.depth) * LANES;
         tile_function *run = tile_for(count, &p, m->transposed);
         if (p.columns < p.count * width) run_at_the_edge(&t, run, count, p.columns);
         else run(&t);

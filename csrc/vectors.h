@@ -75,17 +75,13 @@ INLINE vec fma_(vec a, vec b, vec c) {
 #endif
 }
 
-/* A NaN in `a` comes through both. */
-INLINE vec min_(vec a, vec limit) {
-    vec v = a;
-    for (int i = 0; i < LANES; i++) v[i] = limit[i] < a[i] ? limit[i] : a[i];
-    return v;
+INLINE vec select(ivec mask, vec yes, vec no) {
+    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
-INLINE vec max_(vec a, vec limit) {
-    vec v = a;
-    for (int i = 0; i < LANES; i++) v[i] = limit[i] > a[i] ? limit[i] : a[i];
-    return v;
-}
+
+/* A NaN in `a` comes through both. (Loops over lanes compile to scalar code here, once they are inlined.) */
+INLINE vec min_(vec a, vec limit) { return select(limit < a, limit, a); }
+INLINE vec max_(vec a, vec limit) { return select(limit > a, limit, a); }
 
 INLINE vec sqrt_(vec a) {
     vec v = a;

@@ -146,7 +146,7 @@ class CallbackList:
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected instances of Callback, got {callback!r}")
-        self._methods = {hook: self._overridden(hook) for hook in _HOOKS}
+        self._methods = {h: self._overridden(h) for h in _HOOKS} if self.callbacks else {}
         self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
@@ -162,11 +162,11 @@ class CallbackList:
 
     def has(self, hook: str) -> bool:
         """Tell whether anyone listens to a hook, such as ``"on_train_batch_end"``."""
-        return bool(self._methods[hook])
+        return bool(self._methods.get(hook))
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call a hook of all that override it."""
-        for method in self._methods[hook]:
+        for method in self._methods.get(hook, ()):
             method(*arguments)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import threading
 
 import numpy as np
@@ -404,3 +406,13 @@ def test_a_model_without_layers():
             use(Sequential())
     with pytest.raises(ValueError, match="build: expected input_shape"):
         make_model().build()
+
+
+def test_a_built_model_is_not_copied_by_halves():
+    model = make_model(input_length=6)
+    for copying in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="can't be copied or pickled yet; use from_config"):
+            copying(model.layers[1].weights[0].buffer)
+    for copying in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="can't be copied or pickled yet; use from_config"):
+            copying(model)

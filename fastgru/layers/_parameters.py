@@ -10,7 +10,7 @@ import itertools
 import math
 import weakref
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -51,6 +51,13 @@ class ParameterBuffer:
     def touch(self) -> None:
         """Mark what was made from the values as stale."""
         self.version = next(_versions)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: the copies of the weights would not be views any more."""
+        raise TypeError(
+            "layers and models that are built can't be copied or pickled yet; "
+            "use from_config(get_config()) and set_weights(get_weights())"
+        )
 
     def belongs_to_another(self, owner: object) -> bool:
         """Tell whether a living model other than `owner` holds the buffer."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from fastgru.layers.base import Layer
 
 if TYPE_CHECKING:
-    from fastgru.models.model import Model
+    from fastgru.models.network import Network
 
 _STOPS = (0.45, 0.85, 1.0)  # where columns end, as shares of the width
 
 
-def print_summary(model: Model, width: int, show: Callable[[str], Any]) -> None:
+def print_summary(model: Network, width: int, show: Callable[[str], Any]) -> None:
     """Print the table that Keras 2 prints: name, output shape and parameters of each layer."""
     show(f'Model: "{model.name}"')
     show("_" * width)

@@ -46,7 +46,7 @@ def show_config(mode: str | None = None) -> dict[str, Any] | None:
 def _config() -> dict[str, Any]:
     import platform
 
-    from fastgru import _core
+    from . import _core
 
     return {
         "fastgru": __version__,

@@ -1,0 +1,114 @@
+"""oneDNN's lbr_gru, through a small C++ caller that is compiled here.
+
+The packages onednn and onednn-devel, in an environment of their own, have all that it needs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
+
+PREFIX = Path(sys.prefix)
+# Its CPU engine is a SYCL device, which is found through OpenCL.
+os.environ.setdefault("OCL_ICD_FILENAMES", str(PREFIX / "lib" / "libintelocl.so"))
+
+
+def version() -> str:
+    """Return the library's version."""
+    number = _library.gru_version()
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
+def infer(arrays: Arrays, threads: int) -> Job:
+    """Run forward, time first, on weights that were reordered before."""
+    gru = _GRU(arrays, training=False)
+    gru.run()
+    _library.gru_keep_weights(gru.handle)
+    return gru.run, lambda _: {"y": gru.time_first("y", "H")}
+
+
+def train(arrays: Arrays, threads: int) -> Job:
+    """Run forward and backward, time first; weights are reordered each time."""
+    gru = _GRU(arrays, training=True)
+    gru.write("dy", arrays["dy"].swapaxes(0, 1))
+
+    def results(_: Any) -> Arrays:
+        dz, dr, dn, dc = gru.read("dbias", (4, gru.sizes["H"]))
+        return {
+            "y": gru.time_first("y", "H"),
+            "dx": gru.time_first("dx", "I"),
+            "dkernel": gru.read("dkernel", arrays["kernel"].shape),
+            "drecurrent_kernel": gru.read("drecurrent_kernel", arrays["recurrent_kernel"].shape),
+            "dbias": np.stack([np.concatenate([dz, dr, d]) for d in (dn, dc)]),
+        }
+
+    return gru.run, results
+
+
+class _GRU:
+    def __init__(self, arrays: Arrays, training: bool) -> None:
+        H = len(arrays["recurrent_kernel"])
+        self.sizes = dict(zip("BTIH", (*arrays["x"].shape, H), strict=True))
+        sizes = map(ctypes.c_long, self.sizes.values())
+        self.handle = ctypes.c_void_p(_library.gru_create(*sizes, int(training)))
+        _check(self.handle)
+        b, c = arrays["bias"].reshape(2, 3, H)
+        self.write("x", arrays["x"].swapaxes(0, 1))
+        self.write("kernel", arrays["kernel"])
+        self.write("recurrent_kernel", arrays["recurrent_kernel"])
+        self.write("bias", np.stack([b[0] + c[0], b[1] + c[1], b[2], c[2]]))
+
+    def run(self) -> None:
+        _check(_library.gru_run(self.handle))
+
+    def write(self, name: str, a: np.ndarray) -> None:
+        self._copy(name, np.ascontiguousarray(a, np.float32), 1)
+
+    def read(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        a = np.empty(shape, np.float32)
+        self._copy(name, a, 0)
+        return a
+
+    def time_first(self, name: str, last: str) -> np.ndarray:
+        shape = (self.sizes["T"], self.sizes["B"], self.sizes[last])
+        return self.read(name, shape).swapaxes(0, 1)
+
+    def _copy(self, name: str, a: np.ndarray, write: int) -> None:
+        data = a.ctypes.data_as(ctypes.c_void_p)
+        _check(_library.gru_copy(self.handle, name.encode(), data, write))
+
+
+def _check(result: Any) -> None:
+    if not result:
+        raise RuntimeError(_library.gru_error().decode())
+
+
+def _compile(folder: str) -> ctypes.CDLL:
+    """Compile the caller against the library of this environment, and load both."""
+    lib, target = PREFIX / "lib", Path(folder) / "onednn_gru.so"
+    if not (lib / "libdnnl.so").exists():
+        raise NotImplementedError("the packages onednn and onednn-devel are not installed")
+    source = Path(__file__).with_suffix(".cpp")
+    command = ["c++", "-O2", "-std=c++17", "-shared", "-fPIC", f"-I{PREFIX / 'include'}", source]
+    # The old kind of run path, which also serves the libraries that this one needs.
+    link = [f"-L{lib}", "-ldnnl", f"-Wl,--disable-new-dtags,-rpath,{lib}"]
+    subprocess.run([*command, "-o", target, *link], check=True)
+    library = ctypes.CDLL(str(target))
+    library.gru_create.restype = ctypes.c_void_p
+    library.gru_error.restype = ctypes.c_char_p
+    return library
+
+
+with tempfile.TemporaryDirectory() as _folder:
+    _library = _compile(_folder)

@@ -29,7 +29,8 @@ static const REAL EXP_Q[] = {
 #define EXPONENT_BIAS 1023
 #define EXP_LOWEST -746.0     /* exp is 0 below */
 #define EXP_HIGHEST 710.5     /* and infinite above */
-#define SIGMOID_LOWEST -710.0 /* 2^1024 overflows there, and 1 / inf is 0 */
+#define SIGMOID_LOWEST -709.4 /* below, the result is under normal size: as if x were ... */
+#define SIGMOID_ZERO -710.0   /* whose 2^k is infinite and p positive; 1 / inf is 0 */
 #define SIGMOID_HIGHEST 708.0 /* exp(-x) is of normal size, and 1 + exp(-x) is 1 */
 #define TANH_HIGHEST 20.0     /* tanh is 1 from there on */
 #else
@@ -44,7 +45,8 @@ static const REAL EXP_Q[] = {
 #define EXPONENT_BIAS 127
 #define EXP_LOWEST -104.5f
 #define EXP_HIGHEST 89.5f
-#define SIGMOID_LOWEST -89.0f
+#define SIGMOID_LOWEST -88.37f
+#define SIGMOID_ZERO -89.0f
 #define SIGMOID_HIGHEST 87.0f
 #define TANH_HIGHEST 9.1f
 #endif
@@ -67,8 +69,9 @@ INLINE vec power_of_two(bitvec k) { return (vec)((k << MANTISSA_BITS) + (bitvec)
 
 INLINE vec sigmoid_vec(vec x) {
     vec rounded;
-    const vec p =
-        exp_reduced(-max_(min_(x, splat(SIGMOID_HIGHEST)), splat(SIGMOID_LOWEST)), &rounded);
+    const vec a =
+        select(x < splat(SIGMOID_LOWEST), splat(SIGMOID_ZERO), min_(x, splat(SIGMOID_HIGHEST)));
+    const vec p = exp_reduced(-a, &rounded);
     const vec scale = power_of_two((bitvec)rounded);
     /* In this order: 1 + scale would be rounded too. */
     return splat(1) / (fma_(scale, p, splat(1)) + scale);

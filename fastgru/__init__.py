@@ -5,6 +5,8 @@ keras``. The operations underneath are in `fastgru.ops`, compiled, and in `fastg
 NumPy.
 """
 
+from typing import Any as _Any
+
 from fastgru import (
     activations,
     backend,
@@ -120,3 +122,12 @@ __all__ = [
     "use_ops",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    """Import the operations at their first use: they are what takes time to load."""
+    if name in ("ops", "reference"):
+        from importlib import import_module
+
+        return import_module(f"fastgru.{name}")
+    raise AttributeError(f"module 'fastgru' has no attribute {name!r}")

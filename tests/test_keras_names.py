@@ -95,6 +95,19 @@ def test_a_script_in_keras_words(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_operations_are_at_hand_and_nothing_else_is_made_up():
+    code = """
+import sys, fastgru
+assert "fastgru.ops" not in sys.modules
+assert fastgru.ops.__name__ == "fastgru.ops" and fastgru.reference.__name__ == "fastgru.reference"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with pytest.raises(AttributeError, match="module 'fastgru' has no attribute 'LSTN'"):
+        keras.LSTN  # noqa: B018
+    with pytest.raises(NotImplementedError, match="Model.inputs, outputs. is not served yet"):
+        keras.Model(inputs=1, outputs=2)
+
+
 def test_version():
     from fastgru import _version
 

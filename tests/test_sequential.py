@@ -135,6 +135,13 @@ def test_a_change_of_a_trained_model_asks_for_compile():
         model.fit(IDS, [1, 0, 1, 1], verbose=0)
 
 
+def test_a_model_may_be_frozen_as_a_whole():
+    model = Sequential(make_model(input_length=6).layers, False)
+    assert not model.trainable and model.trainable_weights == []
+    model.trainable = True
+    assert model.trainable and len(model.trainable_weights) == 9
+
+
 # ---------------------------------------------------------------- computation
 
 
@@ -329,6 +336,27 @@ def test_an_unbuilt_model_has_no_weights(use):
 
 
 # ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (lambda m: m.summary(80, [0.5, 0.8, 1]), "summary: the argument positions"),
+        (lambda m: m.summary(show_trainable=True), "show_trainable=True"),
+        (lambda m: m.summary(expand_nested=True), "expand_nested=True"),
+        (lambda m: m.summary(layer_range=["a", "b"]), "layer_range"),
+        (lambda m: m.save_weights("a.npz", max_shard_size=1), "max_shard_size=1"),
+        (lambda m: m.load_weights("a.npz", skip_mismatch=True), "skip_mismatch=True"),
+        (lambda m: m.train_on_batch(IDS, [1] * 4, [1] * 4), "sample_weight"),
+        (lambda m: m.train_on_batch(IDS, [1] * 4, None, {0: 1}), "class_weight"),
+        (lambda m: m.test_on_batch(IDS, [1] * 4, [1] * 4), "sample_weight"),
+        (lambda m: m(IDS, mask=IDS > 0), "mask"),
+        (lambda m: Dense(1, autocast=False), "autocast"),
+    ],
+)
+def test_what_is_not_served_is_refused_by_name(use, name):
+    with pytest.raises(NotImplementedError, match=name):
+        use(make_model(input_length=6))
 
 
 @pytest.mark.parametrize(

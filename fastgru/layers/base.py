@@ -66,6 +66,8 @@ class Layer(Configurable):
         kind = type(self)
         refuse_unknown(kind, unknown, Layer)
         refuse(kind.__name__, activity_regularizer=activity_regularizer)
+        if not autocast:
+            raise NotImplementedError(f"{kind.__name__}: the argument autocast=False is not served")
         if not isinstance(name, str | None):
             raise TypeError(f"name: expected a string, got {name!r}")
         self.name: str = name or auto_name(kind.__name__)

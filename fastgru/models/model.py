@@ -261,12 +261,23 @@ class Model(Network):
         refuse("predict", steps=steps)
         return loops.predict(self, x, batch_size, verbose, callbacks)
 
-    def train_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Take one training step; return loss and metrics of this batch, as :meth:`evaluate`."""
+        refuse("train_on_batch", sample_weight=sample_weight, class_weight=class_weight)
         return _as_keras_returns(loops.train_on_batch(self, x, y), return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Return loss and metrics of one batch, as :meth:`evaluate`."""
+        refuse("test_on_batch", sample_weight=sample_weight)
         return _as_keras_returns(loops.test_on_batch(self, x, y), return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:

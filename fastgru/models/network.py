@@ -135,6 +135,16 @@ class Network:
         """The weights that training leaves alone."""
         return [weight for weight in self.weights if not weight.trainable]
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training moves any layer; set, it holds for all layers."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
+
     def require_built(self, what: str) -> None:
         """Raise a ValueError if the model has no weights yet."""
         if not self.built:
@@ -169,7 +179,12 @@ class Network:
     def _named_weights(self) -> list[tuple[Layer, Weight]]:
         return [(layer, weight) for layer in self.layers for weight in layer.weights]
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    def save_weights(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+    ) -> None:
         """Write the weights into an ``.npz`` file, whole or not at all.
 
         Parameters
@@ -178,6 +193,8 @@ class Network:
             Ends in ``.npz``.
         overwrite : bool, default True
             Whether a file that is there may be replaced.
+        max_shard_size : None
+            Not served yet.
 
         Raises
         ------
@@ -186,10 +203,11 @@ class Network:
         OSError
             If the file can't be written, or is there and `overwrite` is False (FileExistsError).
         """
+        refuse("save_weights", max_shard_size=max_shard_size)
         self.require_built("save_weights")
         saving.save_weights(self.layers, filepath, overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Read the weights from a file that :meth:`save_weights` wrote.
 
         The layers must be of the same classes in the same order; their names do not matter.
@@ -198,6 +216,8 @@ class Network:
         ----------
         filepath : path
             Ends in ``.npz``.
+        skip_mismatch : bool, default False
+            True is not served yet.
 
         Raises
         ------
@@ -207,6 +227,7 @@ class Network:
         OSError
             If the file can't be read.
         """
+        refuse("load_weights", skip_mismatch=skip_mismatch)
         self.require_built("load_weights")
         values = saving.load_weights(self.layers, filepath)
         write_weights(self.name, self._named_weights(), values)
@@ -249,7 +270,13 @@ class Network:
         raise ValueError(f"name: the model has no layer {name!r}{hint}")
 
     def summary(
-        self, line_length: int | None = None, print_fn: Callable[[str], Any] | None = None
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print the layers with their output shapes and numbers of parameters.
 
@@ -259,7 +286,16 @@ class Network:
             The width of the table.
         print_fn : callable, default print
             Called with each line.
+        positions, expand_nested, show_trainable, layer_range
+            Not served yet.
         """
+        refuse(
+            "summary",
+            positions=positions,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )
         print_summary(self, line_length or 65, print_fn or print)
 
     def __repr__(self) -> str:

@@ -26,6 +26,8 @@ class Sequential(Model):
     ----------
     layers : sequence of Layer, optional
         The layers.
+    trainable : bool, default True
+        False freezes the layers given.
     name : str, optional
         Otherwise ``sequential``, numbered.
 
@@ -43,13 +45,20 @@ class Sequential(Model):
     (None, 1)
     """
 
-    def __init__(self, layers: Sequence[Layer] | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name)
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
         self._shapes: tuple[Shape, Shape] | None = None
         for layer in layers or ():
             self._append(layer)
+        if not trainable:
+            self.trainable = False
         self._build_if_known()
 
     # ---- the stack ----
@@ -255,7 +264,8 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make a model from what :meth:`get_config` returned, with new weights."""
-        model = cls([layers_module.deserialize(c) for c in config["layers"]], config.get("name"))
+        layers = [layers_module.deserialize(c) for c in config["layers"]]
+        model = cls(layers, name=config.get("name"))
         shape = config.get("build_input_shape")
         if shape is not None and not model.built:
             model.build(shape)

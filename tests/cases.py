@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from fastgru.activations import Activation
+
 Array = np.ndarray
 Results = dict[str, Array | None]
 
@@ -108,7 +110,7 @@ class DenseCase(_Case):
     O: int = 4
     dtype: str = "float64"
     bias: bool = True
-    activation: str = "linear"
+    activation: str | Activation = "linear"
     strided: bool = False
 
     def arrays(self) -> dict[str, Array]:

@@ -14,11 +14,12 @@ Results are appended to the output, a line of JSON for each cell.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,98 +34,29 @@ from cases import GRID, Results, run_gru  # noqa: E402
 
 from fastgru import reference  # noqa: E402
 from fastgru._bench import machine  # noqa: E402
-from fastgru._bench.workers import PEERS, LeftOut, Peer, Worker  # noqa: E402
+from fastgru._bench.compare import RESULTS, Libraries, Runs, compare  # noqa: E402
+from fastgru._bench.workers import PEERS, Peer  # noqa: E402
 
 ALL = PEERS | {"onednn": Peer(HERE / "onednn_gru.py", "onednn")}
-TOLERANCE = 1e-4  # of the largest element; half-width arithmetic would not pass
-JOBS = ("infer", "train")
-
-
-@dataclass
-class Runs:
-    """What was measured of one library in one cell."""
-
-    version: str = ""
-    error: float = 0  # the largest difference from float64, relative to the largest element
-    seconds: list[float] = field(default_factory=list)  # the median of each round
-    left_out: str = ""  # why, if it was
-
-    def summary(self) -> dict[str, Any]:
-        """Return it for the record."""
-        if self.left_out:
-            return {"left_out": self.left_out}
-        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
-        return {
-            "version": self.version,
-            "seconds": statistics.median(self.seconds),
-            "low": low,
-            "high": high,
-            "rounds": len(self.seconds),
-            "error": self.error,
-        }
-
-
-class Libraries:
-    """The processes of all libraries for one number of threads, started when first wanted."""
-
-    def __init__(self, names: list[str], pythons: dict[str, str], threads: int) -> None:
-        self.names, self.pythons, self.threads = names, pythons, threads
-        self._workers: dict[str, Worker] = {}
-        self._absent: dict[str, str] = {}
-
-    def worker(self, name: str) -> Worker:
-        """Return a library's process, a new one if the last one died."""
-        if name in self._absent:
-            raise LeftOut(self._absent[name])
-        if name not in self._workers or not self._workers[name].alive:
-            try:
-                python = self.pythons.get(name, sys.executable)
-                self._workers[name] = Worker(ALL[name], python, self.threads)
-            except LeftOut as error:
-                self._absent[name] = str(error)
-                raise
-        return self._workers[name]
-
-    def close(self) -> None:
-        """End all processes."""
-        for worker in self._workers.values():
-            worker.close()
 
 
 def run_cell(
-    libraries: Libraries, shape: str, job: str, right: Results, folder: Path, options: Any
+    libraries: Libraries, shape: str, job: str, inputs: Path, right: Results, options: Any
 ) -> dict[str, Any]:
-    """Verify and time all libraries in one cell; return its record."""
+    """Verify and time all libraries in one cell, and the machine's limits; return its record."""
     case = GRID[shape]
-    runs = {name: Runs() for name in libraries.names}
-    for name, run in runs.items():
-        try:
-            worker = libraries.worker(name)
-            run.version = worker.version
-            outputs = folder / "outputs.npz"
-            inputs = str(folder / "inputs.npz")
-            worker.ask("prepare", job=job, inputs=inputs, outputs=str(outputs))
-            run.error = verify(outputs, right, job)
-        except LeftOut as error:
-            run.left_out = str(error)
-
-    size = 12 * case.H**2
-    found: list[limits.Limits] = []
-    for _ in range(options.rounds):
-        found.append(limits.measure(libraries.threads, (size,)))
-        for name, run in runs.items():
-            if not run.left_out:
-                try:
-                    answer = libraries.worker(name).ask("time", seconds=options.seconds)
-                    run.seconds.append(answer["seconds"])
-                except LeftOut as error:
-                    run.left_out = str(error)
-
+    B, T, I, H = case.B, case.T, case.I, case.H
+    size, found = 12 * H**2, list[limits.Limits]()
+    runs = compare(
+        libraries, job, inputs, right,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        each_round=lambda: found.append(limits.measure(libraries.threads, (size,))),
+    )  # fmt: skip
     limit = limits.Limits(
         statistics.median(each.peak for each in found),
         {size: statistics.median(each.read[size] for each in found)},
     )
-    B, T, I, H = case.B, case.T, case.I, case.H
     return {
         "shape": shape,
         "sizes": {"B": B, "T": T, "I": I, "H": H},
@@ -135,26 +67,23 @@ def run_cell(
         "read": limit.read[size],
         "least_seconds": limits.seconds_at_best(B, T, I, H, limit) if job == "infer" else None,
         "machine": machine.facts(),
-        "libraries": {name: run.summary() for name, run in runs.items()},
+        "libraries": {name: summary(run) for name, run in runs.items()},
     }
 
 
-def verify(outputs: Path, right: Results, job: str) -> float:
-    """Return the largest relative error of what was saved; refuse what is wrong or missing."""
-    with np.load(outputs) as saved:
-        got = dict(saved)
-    wanted = ["y", "dx", "dkernel", "drecurrent_kernel", "dbias"] if job == "train" else ["y"]
-    worst = 0.0
-    for name in wanted:
-        expected = right[name]
-        assert expected is not None
-        if name not in got or got[name].shape != expected.shape:
-            raise LeftOut(f"its {name} is missing or has another shape")
-        error = float(np.abs(got[name] - expected).max() / np.abs(expected).max())
-        if not error <= TOLERANCE:
-            raise LeftOut(f"its {name} is wrong by {error:.1e} of the largest element")
-        worst = max(worst, error)
-    return worst
+def summary(run: Runs) -> dict[str, Any]:
+    """Return what was measured of one library, for the record."""
+    if run.left_out:
+        return {"left_out": run.left_out}
+    low, high = run.quartiles()
+    return {
+        "version": run.version,
+        "seconds": run.seconds,
+        "low": low,
+        "high": high,
+        "rounds": len(run.rounds),
+        "error": run.error,
+    }
 
 
 def show(record: dict[str, Any]) -> None:
@@ -172,7 +101,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="RUN.jsonl")
     parser.add_argument("--shapes", nargs="+", choices=GRID, default=list(GRID), metavar="SHAPE")
-    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
+    parser.add_argument("--jobs", nargs="+", choices=RESULTS, default=list(RESULTS))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--libraries", nargs="+", choices=ALL, default=list(ALL), metavar="NAME")
     parser.add_argument(
@@ -193,20 +122,22 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Run the cells that are asked for."""
     options = parse()
-    with tempfile.TemporaryDirectory() as temporary, options.output.open("a") as output:
-        folder = Path(temporary)
-        groups = [Libraries(options.libraries, options.pythons, n) for n in options.threads]
+    peers = {name: ALL[name] for name in options.libraries}
+    with ExitStack() as stack:
+        inputs = Path(stack.enter_context(tempfile.TemporaryDirectory()), "inputs.npz")
+        output = stack.enter_context(options.output.open("a"))
+        groups = [
+            stack.enter_context(Libraries(peers, threads, options.pythons))
+            for threads in options.threads
+        ]
         for shape in options.shapes:
             case = GRID[shape]
-            np.savez(folder / "inputs.npz", dy=case.gradients()[0], **case.arrays())
+            np.savez(inputs, dy=case.gradients()[0], **case.arrays())
             right = run_gru(reference, case, "float64")
-            for libraries in groups:
-                for job in options.jobs:
-                    record = run_cell(libraries, shape, job, right, folder, options)
-                    print(json.dumps(record), file=output, flush=True)
-                    show(record)
-        for libraries in groups:
-            libraries.close()
+            for libraries, job in itertools.product(groups, options.jobs):
+                record = run_cell(libraries, shape, job, inputs, right, options)
+                print(json.dumps(record), file=output, flush=True)
+                show(record)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ only one of them runs at a time: the others are stopped, for their threads may s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -105,9 +106,21 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment(threads),
+            env=self._environment(peer, python, threads),
         )
-        self.version: str = self.ask("load")["version"]
+        try:
+            self.version: str = self.ask("load")["version"]
+        except LeftOut:
+            self.close()
+            raise
+
+    @staticmethod
+    def _environment(peer: Peer, python: str, threads: int) -> dict[str, str]:
+        made = environment(threads)
+        if peer.module == "fastgru" and python == sys.executable:  # this fastgru, no other
+            paths = (str(_HERE.parents[1]), made.get("PYTHONPATH", ""))
+            made["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        return made
 
     def ask(self, do: str, *, timeout: float = 300, **request: Any) -> dict[str, Any]:
         """Send a request, wait for the answer.
@@ -128,20 +141,22 @@ class Worker:
         """
         process = self._process
         assert process.stdin is not None and process.stdout is not None
+        too_late = threading.Timer(timeout, process.kill)
+        too_late.start()
         try:
             self._signal("SIGCONT")
             process.stdin.write(json.dumps({"do": do} | request).encode() + b"\n")
             process.stdin.flush()
-            ready, _, _ = select.select([process.stdout], [], [], timeout)
-            if not ready:
-                self.close()
-                raise LeftOut(f"no answer in {timeout:.0f} s")
             line = process.stdout.readline()
         except OSError:
             line = b""
+        late = not too_late.is_alive()
+        too_late.cancel()
         if not line:
+            process.wait()
+            reason = f"no answer in {timeout:g} s" if late else self._last_words()
             self.close()
-            raise LeftOut(self._last_words())
+            raise LeftOut(reason)
         self._signal("SIGSTOP")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -157,6 +172,9 @@ class Worker:
         """End the process."""
         self._process.kill()
         self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            with contextlib.suppress(OSError):  # what could not be written any more
+                stream.close()  # type: ignore[union-attr]
 
     def __enter__(self) -> Self:
         return self

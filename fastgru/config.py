@@ -53,7 +53,7 @@ def _config() -> dict[str, Any]:
         "isa": _core.isa(),
         "available_isas": _core.available_isas(),
         "threads": getattr(_core, "threads", lambda: 1)(),
-        "compiler": _core.compiler(),
+        "compiler": _core.compiler().strip(),  # Clang's version ends in a space
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "numpy": np.__version__,
         "platform": platform.platform(),

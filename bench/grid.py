@@ -19,6 +19,7 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ from cases import GRID, Results, run_gru  # noqa: E402
 
 from fastgru import reference  # noqa: E402
 from fastgru._bench import machine  # noqa: E402
-from fastgru._bench.compare import RESULTS, Libraries, Runs, compare  # noqa: E402
+from fastgru._bench.compare import Libraries, Runs, compare  # noqa: E402
 from fastgru._bench.workers import PEERS, Peer  # noqa: E402
 
+JOBS = ("infer", "train")
 ALL = PEERS | {"onednn": Peer(HERE / "onednn_gru.py", "onednn")}
 
 
@@ -101,22 +103,34 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="RUN.jsonl")
     parser.add_argument("--shapes", nargs="+", choices=GRID, default=list(GRID), metavar="SHAPE")
-    parser.add_argument("--jobs", nargs="+", choices=RESULTS, default=list(RESULTS))
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
+    add_library_options(parser)
+    return parser.parse_args()
+
+
+def add_library_options(parser: argparse.ArgumentParser, default: Iterable[str] = ALL) -> None:
+    """Declare what other benchmarks that take libraries in turn have, too."""
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--libraries", nargs="+", choices=ALL, default=list(ALL), metavar="NAME")
     parser.add_argument(
-        "--python", action="append", default=[], metavar="LIBRARY=PATH",
+        "--libraries", nargs="+", choices=ALL, default=list(default), metavar="LIBRARY"
+    )
+    parser.add_argument(
+        "--python", nargs="+", action="extend", type=interpreter, default=[],
+        metavar="LIBRARY=PATH",
         help="the interpreter of the environment that has a library; this one by default",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="of each library in a round")
-    options = parser.parse_args()
-    pairs = [text.partition("=") for text in options.python]
-    options.pythons = {name: path for name, _, path in pairs}
-    for name in options.pythons:
-        if name not in ALL:
-            parser.error(f"--python: no library {name!r}; there are {', '.join(ALL)}")
-    return options
+
+
+def interpreter(text: str) -> tuple[str, str]:
+    """Return library and path of LIBRARY=PATH."""
+    name, _, path = text.partition("=")
+    if name not in ALL or not path:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not LIBRARY=PATH for one of {', '.join(ALL)}"
+        )
+    return name, path
 
 
 def main() -> None:
@@ -127,7 +141,7 @@ def main() -> None:
         inputs = Path(stack.enter_context(tempfile.TemporaryDirectory()), "inputs.npz")
         output = stack.enter_context(options.output.open("a"))
         groups = [
-            stack.enter_context(Libraries(peers, threads, options.pythons))
+            stack.enter_context(Libraries(peers, threads, dict(options.python)))
             for threads in options.threads
         ]
         for shape in options.shapes:

@@ -56,6 +56,11 @@ def train(arrays: Arrays, threads: int) -> Job:
     return gru.run, results
 
 
+def step(arrays: Arrays, threads: int) -> Job:
+    """Refuse: it has layers, not models."""
+    raise NotImplementedError("it has no optimizer")
+
+
 class _GRU:
     def __init__(self, arrays: Arrays, training: bool) -> None:
         H = len(arrays["recurrent_kernel"])

@@ -23,6 +23,7 @@ SHAPES = {  # B, T, I, H
     "mid-256": (64, 50, 256, 256),
     "b1-512": (1, 50, 512, 512),
 }
+JOBS = ("infer", "train")
 ROUNDS, SECONDS = 3, 0.1
 
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         for shape in options.shapes:
             inputs = Path(folder, "inputs.npz")
             right = _prepare(inputs, *SHAPES[shape])
-            for job in RESULTS:
+            for job in JOBS:
                 runs = compare(libraries, job, inputs, right, rounds=ROUNDS, seconds=SECONDS)
                 print(f"{job} {shape:<9}", *(_cell(runs, name) for name in names), sep="")
                 slower += [f"{name} in {job} {shape}" for name in names if _faster(runs, name)]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +84,8 @@ class Worker:
         The interpreter of the environment that has it.
     threads : int
         How many threads it may use, on as many cores.
+    variables : mapping of str to str, optional
+        Further environment variables.
 
     Raises
     ------
@@ -90,7 +93,13 @@ class Worker:
         If there are not so many cores, or the library cannot be imported.
     """
 
-    def __init__(self, peer: Peer, python: str = sys.executable, threads: int = 1) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        python: str = sys.executable,
+        threads: int = 1,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         cores = usable_cores()[:threads]
         if len(cores) < threads:
             raise LeftOut(f"{threads} threads wanted, but only {len(cores)} cores are usable")
@@ -106,7 +115,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=self._environment(peer, python, threads),
+            env=self._environment(peer, python, threads) | dict(variables or {}),
         )
         try:
             self.version: str = self.ask("load")["version"]

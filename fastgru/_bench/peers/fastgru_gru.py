@@ -21,3 +21,8 @@ def infer(arrays: Arrays, threads: int) -> Job:
 def train(arrays: Arrays, threads: int) -> Job:
     """Run forward and backward; the kernels are packed each time, for they would have changed."""
     return numpy_gru.train(arrays, threads, ops)
+
+
+def step(arrays: Arrays, threads: int) -> Job:
+    """Take a training step of a whole model."""
+    return numpy_gru.step(arrays, threads, "compiled")

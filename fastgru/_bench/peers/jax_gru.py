@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -43,6 +44,40 @@ def train(arrays: Arrays, threads: int) -> Job:
         return {"y": _batch_first(y), "dx": _batch_first(dx)} | gradients
 
     return lambda: jax.block_until_ready(step(dy, *given)), results
+
+
+def step(arrays: Arrays, threads: int) -> Job:
+    """Take a training step of a whole model, time first, all of it in one compiled function."""
+    names = ("table", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias")
+    ids, labels = jnp.asarray(arrays["ids"].T), jnp.asarray(arrays["labels"])
+
+    def loss(weights: Any, ids: Any, labels: Any) -> Any:
+        table, *gru, dense_kernel, dense_bias = weights
+        logits = _forward(table[ids], *gru)[-1] @ dense_kernel + dense_bias
+        return jnp.mean(jax.nn.softplus(logits) - logits * labels)
+
+    def adam(w: Any, g: Any, m: Any, v: Any, t: Any) -> Any:
+        m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
+        rate = 1e-3 * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        return w - rate * m / (jnp.sqrt(v) + 1e-7), m, v
+
+    @partial(jax.jit, donate_argnums=0)
+    def update(state: Any, ids: Any, labels: Any) -> Any:
+        t, weights, m, v = state
+        value, gradients = jax.value_and_grad(loss)(weights, ids, labels)
+        new = [adam(*each, t) for each in zip(weights, gradients, m, v, strict=True)]
+        return value, (t + 1, *(list(part) for part in zip(*new, strict=True)))
+
+    weights = [jnp.asarray(arrays[name]) for name in names]
+    m, v = ([jnp.zeros_like(w) for w in weights] for _ in range(2))
+    state: Any = (jnp.float32(1), weights, m, v)
+
+    def run() -> Any:
+        nonlocal state
+        value, state = update(state, ids, labels)
+        return jax.block_until_ready((value, state))[0]
+
+    return run, lambda value: {"loss": np.asarray(value)}
 
 
 def _forward(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> Any:

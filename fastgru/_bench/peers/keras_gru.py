@@ -49,6 +49,35 @@ def train(arrays: Arrays, threads: int) -> Job:
     }
 
 
+def step(arrays: Arrays, threads: int) -> Job:
+    """Take a training step of a whole model."""
+    T, H = arrays["ids"].shape[1], len(arrays["recurrent_kernel"])
+    model = keras.Sequential(
+        [
+            keras.layers.Input((T,), dtype="int32"),
+            keras.layers.Embedding(*arrays["table"].shape),
+            keras.layers.GRU(H),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    weights = ("table", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias")
+    model.set_weights([arrays[name] for name in weights])
+    adam = keras.optimizers.Adam()
+    adam.build(model.trainable_variables)
+    ids, labels = tf.constant(arrays["ids"]), tf.constant(arrays["labels"])
+
+    @tf.function
+    def run(ids: Any, labels: Any) -> Any:
+        with tf.GradientTape() as tape:
+            losses = keras.losses.binary_crossentropy(labels, model(ids, training=True))
+            loss = tf.reduce_mean(losses)
+        variables = model.trainable_variables
+        adam.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return loss
+
+    return lambda: run(ids, labels), lambda loss: {"loss": loss.numpy()}
+
+
 def _layer(arrays: Arrays) -> Any:
     layer = keras.layers.GRU(len(arrays["recurrent_kernel"]), return_sequences=True)
     layer.build(arrays["x"].shape)

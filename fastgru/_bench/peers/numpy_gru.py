@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fastgru import reference
+import fastgru
+from fastgru import layers, models, reference
 
 Arrays = dict[str, np.ndarray]
 Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
 NAMES = ("y", "dx", "dkernel", "drecurrent_kernel", "dbias")
+WEIGHTS = ("table", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias")
 
 
 def version() -> str:
@@ -38,3 +40,25 @@ def train(arrays: Arrays, threads: int, ops: ModuleType = reference) -> Job:
         return y, *ops.gru_backward(dy, cache)[:4]
 
     return run, lambda results: dict(zip(NAMES, results, strict=True))
+
+
+def step(arrays: Arrays, threads: int, ops: str = "reference") -> Job:
+    """Take a training step of a whole model."""
+    (_, T), (V, I) = arrays["ids"].shape, arrays["table"].shape
+    model = models.Sequential(
+        [
+            layers.Input((T,)),
+            layers.Embedding(V, I),
+            layers.GRU(len(arrays["recurrent_kernel"])),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.set_weights([arrays[name] for name in WEIGHTS])
+    model.compile(optimizer="adam", loss="binary_crossentropy")
+    ids, labels = arrays["ids"], arrays["labels"]
+
+    def run() -> Any:
+        with fastgru.use_ops(ops):
+            return model.train_on_batch(ids, labels)
+
+    return run, lambda loss: {"loss": np.asarray(loss)}

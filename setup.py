@@ -87,7 +87,7 @@ class BuildCore(build_ext):
 
         ext.extra_compile_args = native(FLAGS) + self.debug_flags()
         if not WINDOWS:
-            ext.libraries = ["m"]
+            ext.libraries = ["m", "pthread"]
             if not self.debug:
                 ext.extra_link_args = ["-Wl,-x" if MACOS else "-Wl,-s"]
         # The objects may differ though no source does: other flags, another compiler.

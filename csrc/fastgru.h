@@ -8,8 +8,11 @@
  * contiguous in C order, may be unaligned, must not overlap an array that is written, and NULL means absent.
  * All data of one table of kernels has one real type: float or double.
  *
- * A row's outputs have the same bits whatever the batch it is part of: every sum runs over its terms in
- * order, whatever the blocking. */
+ * A row's outputs have the same bits whatever the batch it is part of, and all results have the same bits at any
+ * number of threads: every sum runs over its terms in order, whatever the blocking and whoever computes it.
+ *
+ * Any number of threads may call at the same time. The library's own threads start with the first call that shares
+ * its work, and are started anew after a fork. */
 #ifndef FASTGRU_H
 #define FASTGRU_H
 
@@ -66,7 +69,8 @@ typedef struct {
     ptrdiff_t y_batch, y_step;
     void *h_n;       /* (B, H) */
     void *cache;     /* gru_cache_size elements, read by gru_backward; NULL in inference */
-    void *workspace; /* gru_forward_workspace elements */
+    void *workspace; /* gru_forward_workspace elements for the same number of threads */
+    int threads;     /* at most so many work together; fewer where the work is too small to share */
 } fastgru_gru_forward;
 
 typedef struct {
@@ -85,6 +89,7 @@ typedef struct {
     void *dbias;      /* as bias; or NULL */
     void *dh0;        /* (B, H) or NULL */
     void *workspace;  /* gru_backward_workspace elements */
+    int threads;      /* as in the forward call */
 } fastgru_gru_backward;
 
 /* y = activation(x kernel + bias): rows of x are contiguous. */
@@ -116,7 +121,7 @@ typedef struct {
 
     size_t (*gru_packed_size)(const fastgru_gru_shape *);
     size_t (*gru_cache_size)(const fastgru_gru_shape *);
-    size_t (*gru_forward_workspace)(const fastgru_gru_shape *);
+    size_t (*gru_forward_workspace)(const fastgru_gru_shape *, int threads);
     size_t (*gru_backward_workspace)(const fastgru_gru_shape *);
     void (*gru_pack)(const fastgru_gru_shape *, const fastgru_gru_weights *kernel,
                      const fastgru_gru_weights *recurrent, void *packed);

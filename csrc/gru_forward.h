@@ -14,12 +14,6 @@ INLINE ptrdiff_t forward_chunk(const gru_shape *s) {
     return maximum(1, minimum(s->steps, row_count / maximum(s->batch, 1)));
 }
 
-static size_t gru_forward_workspace(const gru_shape *s) {
-    const ptrdiff_t hp = padded_units(s);
-    return (size_t)(5 * hp + forward_chunk(s) * s->batch * GATES * hp +
-                    s->batch * (MOST_PANELS * GATES * LANES + 4 * hp));
-}
-
 /* One call's buffers and pointers. Rows of `projected` hold, panel by panel, z, r and n of LANES units. */
 typedef struct {
     const fastgru_gru_forward *args;
@@ -29,28 +23,45 @@ typedef struct {
     REAL *input_bias; /* in the order of projected rows; z's and r's include the recurrent bias */
     REAL *candidate_bias; /* c_n, reset after */
     REAL *projected;
-    REAL *recurrent;   /* products of a few panels, for all rows */
-    REAL *state[2];    /* inference: h before and after a step, in turn */
-    REAL *update;      /* reset before: z, until the candidate is known */
-    REAL *reset_state; /* reset before: r * h */
+    REAL *
+        recurrent; /* products of a few panels, for all rows; each member of the team has its own */
+    REAL *state[2];        /* inference: h before and after a step, in turn */
+    REAL *update;          /* reset before: z, until the candidate is known */
+    REAL *reset_state;     /* reset before: r * h */
+    fastgru_barrier ready; /* with the units split: all have made their units of the step */
 } forward_pass;
 
-static forward_pass begin_forward(const fastgru_gru_forward *args) {
-    const gru_shape *s = &args->shape;
+INLINE ptrdiff_t recurrent_size(const gru_shape *s) {
+    return piece(s->batch * MOST_PANELS * GATES * LANES);
+}
+
+/* Lays the buffers out and returns where they end. */
+static REAL *lay_out_forward(forward_pass *f, const gru_shape *s, int threads, REAL *buffer) {
     const ptrdiff_t hp = padded_units(s), bhp = s->batch * hp;
-    REAL *buffer = args->workspace;
+    f->input_bias = take(&buffer, GATES * hp);
+    f->candidate_bias = take(&buffer, hp);
+    f->projected = take(&buffer, forward_chunk(s) * s->batch * GATES * hp);
+    f->recurrent = take(&buffer, threads * recurrent_size(s));
+    f->state[0] = take(&buffer, bhp);
+    f->state[1] = take(&buffer, bhp);
+    f->update = take(&buffer, s->reset_after ? 0 : bhp);
+    f->reset_state = take(&buffer, s->reset_after ? 0 : bhp);
+    return buffer;
+}
+
+static size_t gru_forward_workspace(const gru_shape *s, int threads) {
+    forward_pass f;
+    REAL origin;
+    return (size_t)(lay_out_forward(&f, s, threads_for(s, threads), &origin) - &origin);
+}
+
+static forward_pass begin_forward(const fastgru_gru_forward *args, int threads) {
+    const gru_shape *s = &args->shape;
     const REAL *packed = args->packed;
-    forward_pass f = {.args = args, .shape = s, .units_padded = hp, .w = packed};
+    forward_pass f = {.args = args, .shape = s, .units_padded = padded_units(s), .w = packed};
     f.u = packed + packed_recurrent_at(s);
     f.u_candidate = packed + packed_candidate_at(s);
-    f.input_bias = take(&buffer, GATES * hp);
-    f.candidate_bias = take(&buffer, hp);
-    f.projected = take(&buffer, forward_chunk(s) * s->batch * GATES * hp);
-    f.recurrent = take(&buffer, s->batch * MOST_PANELS * GATES * LANES);
-    f.state[0] = take(&buffer, bhp);
-    f.state[1] = take(&buffer, bhp);
-    f.update = take(&buffer, bhp);
-    f.reset_state = take(&buffer, bhp);
+    lay_out_forward(&f, s, threads, args->workspace);
     return f;
 }
 
@@ -58,7 +69,8 @@ static forward_pass begin_forward(const fastgru_gru_forward *args) {
 static void pack_biases(const forward_pass *f) {
     const ptrdiff_t h = f->shape->units;
     const REAL *b = f->args->bias, *c = f->shape->reset_after && b ? b + GATES * h : NULL;
-    memset(f->input_bias, 0, (size_t)((GATES + 1) * f->units_padded) * sizeof(REAL));
+    memset(f->input_bias, 0, (size_t)(GATES * f->units_padded) * sizeof(REAL));
+    memset(f->candidate_bias, 0, (size_t)f->units_padded * sizeof(REAL));
     if (!b) return;
     for (ptrdiff_t j = 0; j < h; j++) {
         REAL *to = f->input_bias + j / LANES * GATES * LANES + j % LANES;
@@ -78,28 +90,44 @@ static void load_first_state(const forward_pass *f, REAL *state) {
         memcpy(state + i * f->units_padded, h0 + i * s->units, (size_t)s->units * sizeof(REAL));
 }
 
-static void project_inputs(const forward_pass *f, ptrdiff_t first_step, ptrdiff_t step_count) {
+/* The member's rows and units of the input projections, for some steps. */
+static void project_inputs(const forward_pass *f, const share *part, ptrdiff_t first_step,
+                           ptrdiff_t step_count) {
     const gru_shape *s = f->shape;
-    const REAL *x = (const REAL *)f->args->x + first_step * f->args->x_step;
+    const ptrdiff_t batch = part->last_row - part->first_row, width = GATES * f->units_padded;
+    const ptrdiff_t column = part->first_unit * GATES, x_batch = f->args->x_batch,
+                    x_step = f->args->x_step;
+    const REAL *x = (const REAL *)f->args->x + first_step * x_step + part->first_row * x_batch;
     multiply_packed(&(packed_product){
-        .a = rows_of_steps(x, s->batch, f->args->x_batch, f->args->x_step),
-        .c = rows_at(f->projected, GATES * f->units_padded),
-        .last = step_count * s->batch,
-        .b = f->w,
+        .a = rows_of_steps(x, batch, x_batch, x_step),
+        .c = rows_of_steps(f->projected + part->first_row * width + column, batch, width,
+                           s->batch * width),
+        .last = step_count * batch,
+        .b = f->w + column * s->inputs,
         .depth = s->inputs,
-        .columns = GATES * f->units_padded,
+        .columns = (part->last_unit - part->first_unit) * GATES,
         .vectors = GATES,
-        .start = f->input_bias,
+        .start = f->input_bias + column,
     });
 }
 
-/* The product of the state with the panels of units [unit, unit + count), for all rows. */
-static void multiply_state(const forward_pass *f, const REAL *state, const REAL *panels_of_u,
-                           int vectors, ptrdiff_t column, ptrdiff_t columns) {
+/* What a step reads and writes: h before and after, and this step's rows of the cache (or NULL) and of y. */
+typedef struct {
+    const share *part;
+    REAL *recurrent;
+    const REAL *projected, *before;
+    REAL *after, *cache, *y;
+} step;
+
+/* The product of the member's rows of a state with some columns of packed panels. */
+static void multiply_state(const forward_pass *f, const step *t, const REAL *state,
+                           const REAL *panels_of_u, int vectors, ptrdiff_t column,
+                           ptrdiff_t columns) {
     multiply_packed(&(packed_product){
         .a = rows_at(state, f->units_padded),
-        .c = rows_at(f->recurrent, columns),
-        .last = f->shape->batch,
+        .c = rows_at(t->recurrent, columns),
+        .first = t->part->first_row,
+        .last = t->part->last_row,
         .b = panels_of_u + column * f->shape->units,
         .depth = f->shape->units,
         .columns = columns,
@@ -107,13 +135,7 @@ static void multiply_state(const forward_pass *f, const REAL *state, const REAL 
     });
 }
 
-/* What a step reads and writes: h before and after, and this step's rows of the cache (or NULL) and of y. */
-typedef struct {
-    const REAL *projected, *before;
-    REAL *after, *cache, *y;
-} step;
-
-/* h' = other + gate * (kept - other), where the gate keeps the old state or takes the new one. */
+/* h' = empty + gate * (full - empty), where a full gate keeps the old state or takes the new one. */
 INLINE vec blend(vec gate, vec before, vec candidate, int update_replaces) {
     const vec full = update_replaces ? candidate : before,
               empty = update_replaces ? before : candidate;
@@ -127,12 +149,12 @@ INLINE void store_cache(REAL *cache, ptrdiff_t hp, vec z, vec r, vec n, vec q) {
     store(cache + CACHED_Q * hp, q);
 }
 
-/* Reset after, for all rows and the units of `count` panels whose recurrent product is at hand. */
+/* Reset after, for the member's rows and the units of `count` panels whose recurrent product is at hand. */
 NOINLINE void finish_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
     const ptrdiff_t hp = f->units_padded, y_batch = f->args->y_batch;
     const int update_replaces = f->shape->update_replaces;
-    for (ptrdiff_t i = 0; i < f->shape->batch; i++) {
-        const REAL *recurrent = f->recurrent + i * count * GATES * LANES;
+    for (ptrdiff_t i = t->part->first_row; i < t->part->last_row; i++) {
+        const REAL *recurrent = t->recurrent + i * count * GATES * LANES;
         const REAL *projected = t->projected + i * GATES * hp + unit * GATES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
             const vec z = sigmoid_vec(load(recurrent) + load(projected));
@@ -149,21 +171,25 @@ NOINLINE void finish_units(const forward_pass *f, const step *t, ptrdiff_t unit,
     }
 }
 
+/* Units whose panels one call of the product takes: several panels for one or two rows. */
+INLINE ptrdiff_t units_at_once(const share *part) {
+    return (part->last_row - part->first_row > 2 ? 1 : MOST_PANELS) * LANES;
+}
+
 static void step_reset_after(const forward_pass *f, const step *t) {
-    const ptrdiff_t panel_count = f->units_padded / LANES;
-    const ptrdiff_t most = f->shape->batch == 1 ? MOST_PANELS : f->shape->batch == 2 ? 2 : 1;
-    for (ptrdiff_t p = 0; p < panel_count; p += most) {
-        const ptrdiff_t count = minimum(most, panel_count - p);
-        multiply_state(f, t->before, f->u, GATES, p * GATES * LANES, count * GATES * LANES);
-        finish_units(f, t, p * LANES, count);
+    const ptrdiff_t most = units_at_once(t->part), last = t->part->last_unit;
+    for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most) {
+        const ptrdiff_t units = minimum(most, last - unit);
+        multiply_state(f, t, t->before, f->u, GATES, unit * GATES, units * GATES);
+        finish_units(f, t, unit, units / LANES);
     }
 }
 
 /* Reset before: z and r * h of some units ... */
 NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
     const ptrdiff_t hp = f->units_padded;
-    for (ptrdiff_t i = 0; i < f->shape->batch; i++) {
-        const REAL *recurrent = f->recurrent + i * count * 2 * LANES;
+    for (ptrdiff_t i = t->part->first_row; i < t->part->last_row; i++) {
+        const REAL *recurrent = t->recurrent + i * count * 2 * LANES;
         const REAL *projected = t->projected + i * GATES * hp + unit * GATES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
             const vec z = sigmoid_vec(load(recurrent) + load(projected));
@@ -181,8 +207,8 @@ NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, 
 NOINLINE void finish_candidates(const forward_pass *f, const step *t, ptrdiff_t unit,
                                 ptrdiff_t count) {
     const ptrdiff_t hp = f->units_padded, y_batch = f->args->y_batch;
-    for (ptrdiff_t i = 0; i < f->shape->batch; i++) {
-        const REAL *recurrent = f->recurrent + i * count * LANES;
+    for (ptrdiff_t i = t->part->first_row; i < t->part->last_row; i++) {
+        const REAL *recurrent = t->recurrent + i * count * LANES;
         const REAL *projected = t->projected + i * GATES * hp + unit * GATES + 2 * LANES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
             const vec z = load(f->update + i * hp + j);
@@ -201,44 +227,59 @@ NOINLINE void finish_candidates(const forward_pass *f, const step *t, ptrdiff_t 
     }
 }
 
-static void step_reset_before(const forward_pass *f, const step *t) {
-    const ptrdiff_t hp = f->units_padded;
-    const ptrdiff_t most = (f->shape->batch > 2 ? 1 : MOST_PANELS) * LANES;
-    for (ptrdiff_t unit = 0; unit < hp; unit += most) {
-        const ptrdiff_t units = minimum(most, hp - unit);
-        multiply_state(f, t->before, f->u, 2, unit * 2, units * 2);
+static void step_reset_before(forward_pass *f, const step *t) {
+    const ptrdiff_t most = units_at_once(t->part), last = t->part->last_unit;
+    for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most) {
+        const ptrdiff_t units = minimum(most, last - unit);
+        multiply_state(f, t, t->before, f->u, 2, unit * 2, units * 2);
         reset_units(f, t, unit, units / LANES);
     }
-    const ptrdiff_t plain = most * PLAIN;
-    for (ptrdiff_t unit = 0; unit < hp; unit += plain) {
-        const ptrdiff_t units = minimum(plain, hp - unit);
-        multiply_state(f, f->reset_state, f->u_candidate, PLAIN, unit, units);
+    if (t->part->units_split) fastgru_wait(&f->ready, t->part->members);
+    for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most * PLAIN) {
+        const ptrdiff_t units = minimum(most * PLAIN, last - unit);
+        multiply_state(f, t, f->reset_state, f->u_candidate, PLAIN, unit, units);
         finish_candidates(f, t, unit, units / LANES);
     }
 }
 
-static void gru_forward(const fastgru_gru_forward *args) {
-    const forward_pass f = begin_forward(args);
-    const gru_shape *s = &args->shape;
-    const ptrdiff_t chunk = forward_chunk(s), hp = f.units_padded, bhp = s->batch * hp;
+/* One member's part of the pass. */
+static void forward_task(void *context, int member, int members) {
+    forward_pass *f = context;
+    const fastgru_gru_forward *args = f->args;
+    const gru_shape *s = f->shape;
+    const share part = share_of(s, member, members);
+    const ptrdiff_t chunk = forward_chunk(s), bhp = s->batch * f->units_padded;
     REAL *cache = args->cache, *states = cache ? cache + cached_states_at(s) : NULL;
-    pack_biases(&f);
-    load_first_state(&f, cache ? states : f.state[0]);
     for (ptrdiff_t i = 0; i < s->steps; i++) {
-        if (i % chunk == 0) project_inputs(&f, i, minimum(chunk, s->steps - i));
+        if (i % chunk == 0) project_inputs(f, &part, i, minimum(chunk, s->steps - i));
         const step t = {
-            .projected = f.projected + i % chunk * GATES * bhp,
-            .before = cache ? states + i * bhp : f.state[i % 2],
-            .after = cache ? states + (i + 1) * bhp : f.state[(i + 1) % 2],
+            .part = &part,
+            .recurrent = f->recurrent + member * recurrent_size(s),
+            .projected = f->projected + i % chunk * GATES * bhp,
+            .before = cache ? states + i * bhp : f->state[i % 2],
+            .after = cache ? states + (i + 1) * bhp : f->state[(i + 1) % 2],
             .cache = cache ? cache + i * CACHED * bhp : NULL,
             .y = args->y ? (REAL *)args->y + i * args->y_step : NULL,
         };
-        if (s->reset_after) step_reset_after(&f, &t);
-        else step_reset_before(&f, &t);
+        if (s->reset_after) step_reset_after(f, &t);
+        else step_reset_before(f, &t);
+        if (part.units_split) fastgru_wait(&f->ready, members);
     }
-    const REAL *last = cache ? states + s->steps * bhp : f.state[s->steps % 2];
+}
+
+static void gru_forward(const fastgru_gru_forward *args) {
+    const gru_shape *s = &args->shape;
+    const int threads = threads_for(s, args->threads);
+    forward_pass f = begin_forward(args, threads);
+    REAL *states = args->cache ? (REAL *)args->cache + cached_states_at(s) : NULL;
+    pack_biases(&f);
+    load_first_state(&f, states ? states : f.state[0]);
+    fastgru_run_team(threads, forward_task, &f);
+    const REAL *last =
+        states ? states + s->steps * s->batch * f.units_padded : f.state[s->steps % 2];
     for (ptrdiff_t i = 0; i < s->batch; i++)
-        memcpy((REAL *)args->h_n + i * s->units, last + i * hp, (size_t)s->units * sizeof(REAL));
+        memcpy((REAL *)args->h_n + i * s->units, last + i * f.units_padded,
+               (size_t)s->units * sizeof(REAL));
 }
 
 #endif

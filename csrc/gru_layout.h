@@ -3,6 +3,7 @@
 #define FASTGRU_GRU_LAYOUT_H
 
 #include "product.h"
+#include "team.h"
 
 typedef fastgru_gru_shape gru_shape;
 
@@ -57,11 +58,56 @@ static size_t gru_cache_size(const gru_shape *s) {
     return (size_t)(cached_states_at(s) + (s->steps + 1) * s->batch * padded_units(s));
 }
 
-/* A buffer that is handed out piece by piece. */
+/* A buffer that is handed out piece by piece, each at the start of a cache line if the buffer is. */
+INLINE ptrdiff_t piece(ptrdiff_t count) { return padded(count, 64 / (ptrdiff_t)sizeof(REAL)); }
 INLINE REAL *take(REAL **buffer, ptrdiff_t count) {
-    REAL *piece = *buffer;
-    *buffer += count;
-    return piece;
+    REAL *start = *buffer;
+    *buffer += piece(count);
+    return start;
+}
+
+/* ---- sharing the work ------------------------------------------------------------------------------------------
+ * A member of a team computes some units of some rows, over all steps. With the rows split, members need not wait for
+ * each other; with the units split, each step needs what all have made of the step before. */
+typedef struct {
+    int member, members;
+    ptrdiff_t first_row, last_row;
+    ptrdiff_t first_unit, last_unit; /* the last one's last is Hp */
+    int units_split;
+} share;
+
+/* The member's part of [0, count), in multiples of `grain`. */
+INLINE void part_of(ptrdiff_t count, ptrdiff_t grain, int member, int members, ptrdiff_t *first,
+                    ptrdiff_t *last) {
+    const ptrdiff_t grains = (count + grain - 1) / grain;
+    *first = minimum(count, grains * member / members * grain);
+    *last = minimum(count, grains * (member + 1) / members * grain);
+}
+
+/* Splitting the units costs a barrier a step, and lets each member keep its part of U close by. */
+INLINE int prefers_units(const gru_shape *s, int members) {
+    const ptrdiff_t bytes_of_u = GATES * s->units * s->units * (ptrdiff_t)sizeof(REAL);
+    return s->batch < 4 * members || (bytes_of_u > ((ptrdiff_t)1 << 20) && s->batch < 256);
+}
+
+static share share_of(const gru_shape *s, int member, int members) {
+    share part = {member, members, 0, s->batch, 0, padded_units(s), 0};
+    part.units_split = members > 1 && prefers_units(s, members);
+    if (part.units_split)
+        part_of(part.last_unit, PLAIN * LANES, member, members, &part.first_unit, &part.last_unit);
+    else part_of(s->batch, 1, member, members, &part.first_row, &part.last_row);
+    return part;
+}
+
+/* How many threads a pass is worth: sharing costs microseconds a call and, with the units split, about half of one a
+ * step. */
+INLINE int threads_for(const gru_shape *s, int threads) {
+    const double per_step =
+        6.0 * (double)s->batch * (double)s->units * (double)(s->inputs + s->units);
+    if (threads < 2 || per_step * (double)s->steps < 1e6) return 1;
+    if (prefers_units(s, threads) && (per_step < 1e5 || s->units < PLAIN * LANES * threads))
+        return 1;
+    return threads;
 }
 
 #endif

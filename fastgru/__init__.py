@@ -20,6 +20,7 @@ from fastgru import (
     preprocessing,
     utils,
 )
+from fastgru._threads import get_num_threads, set_num_threads
 from fastgru._version import __version__
 from fastgru.backend import clear_session, current_ops, use_ops
 from fastgru.callbacks import Callback, CallbackList, History
@@ -108,6 +109,7 @@ __all__ = [
     "callbacks",
     "clear_session",
     "current_ops",
+    "get_num_threads",
     "initializers",
     "layers",
     "losses",
@@ -116,6 +118,7 @@ __all__ = [
     "optimizers",
     "pad_sequences",
     "preprocessing",
+    "set_num_threads",
     "set_random_seed",
     "show_config",
     "to_categorical",

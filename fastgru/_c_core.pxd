@@ -51,6 +51,7 @@ cdef extern from "fastgru.h":
         void *h_n
         void *cache
         void *workspace
+        int threads
 
     ctypedef struct fastgru_gru_backward:
         fastgru_gru_shape shape
@@ -68,6 +69,7 @@ cdef extern from "fastgru.h":
         void *dbias
         void *dh0
         void *workspace
+        int threads
 
     ctypedef struct fastgru_dense:
         ptrdiff_t rows, inputs, units
@@ -90,7 +92,7 @@ cdef extern from "fastgru.h":
         int lanes
         size_t (*gru_packed_size)(const fastgru_gru_shape *) noexcept nogil
         size_t (*gru_cache_size)(const fastgru_gru_shape *) noexcept nogil
-        size_t (*gru_forward_workspace)(const fastgru_gru_shape *) noexcept nogil
+        size_t (*gru_forward_workspace)(const fastgru_gru_shape *, int threads) noexcept nogil
         size_t (*gru_backward_workspace)(const fastgru_gru_shape *) noexcept nogil
         void (*gru_pack)(const fastgru_gru_shape *, const fastgru_gru_weights *, const fastgru_gru_weights *,
                          void *) noexcept nogil

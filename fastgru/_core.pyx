@@ -47,6 +47,20 @@ def set_isa(name: str) -> None:
     use_isa(names.index(name))
 
 
+cdef int _threads = 1
+
+
+def threads() -> int:
+    """Return how many threads a call may use."""
+    return _threads
+
+
+def set_threads(int count) -> None:
+    """Let calls use at most so many threads; the caller has seen that it is at least 1."""
+    global _threads
+    _threads = count
+
+
 def compiler() -> str:
     """Return the compiler that built the core, with its version."""
     return COMPILER.decode()
@@ -240,7 +254,8 @@ def gru_forward(tuple shape, x, PackedGRU packed not None, bias, h0, y, h_n, bin
     call.shape.batch, call.shape.steps, call.shape.inputs, call.shape.units = shape[0], shape[1], shape[2], shape[3]
     call.shape.reset_after, call.shape.update_replaces = packed.reset_after, update_replaces
     cdef Py_ssize_t state = call.shape.batch * call.shape.units * item
-    cdef Memory workspace = Memory(table.gru_forward_workspace(&call.shape) * item)
+    call.threads = _threads
+    cdef Memory workspace = Memory(table.gru_forward_workspace(&call.shape, call.threads) * item)
     call.workspace, call.packed, call.cache = workspace.data, packed.memory.data, NULL
     if training:
         cache = GRUCache.__new__(GRUCache)
@@ -277,7 +292,7 @@ def gru_backward(dy, dh_n, GRUCache cache not None, dx, dkernel, drecurrent_kern
     cdef Py_ssize_t state = cache.c_shape.batch * units * item
     call.shape = cache.c_shape
     cdef Memory workspace = Memory(table.gru_backward_workspace(&call.shape) * item)
-    call.workspace, call.cache = workspace.data, cache.memory.data
+    call.workspace, call.cache, call.threads = workspace.data, cache.memory.data, _threads
     call.dy_batch = call.dy_step = 0
     views.count = 0
     try:

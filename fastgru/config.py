@@ -52,7 +52,7 @@ def _config() -> dict[str, Any]:
         "fastgru": __version__,
         "isa": _core.isa(),
         "available_isas": _core.available_isas(),
-        "threads": getattr(_core, "threads", lambda: 1)(),
+        "threads": _core.threads(),
         "compiler": _core.compiler().strip(),  # Clang's version ends in a space
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "numpy": np.__version__,

@@ -10,6 +10,7 @@
 
 static const fastgru_kernels *kernels;
 static fastgru_real real;
+static int threads = 1;
 static long checks, failures;
 
 /* ---- arrays of the real type at hand ---- */
@@ -159,7 +160,7 @@ static outputs run_forward(const gru *g, const fastgru_gru_shape *s, ptrdiff_t f
                  buffer((size_t)(s->batch * s->units)),
                  training ? buffer(kernels->gru_cache_size(s)) : NULL};
     void *packed = buffer(kernels->gru_packed_size(s)),
-         *workspace = buffer(kernels->gru_forward_workspace(s));
+         *workspace = buffer(kernels->gru_forward_workspace(s, threads));
     kernels->gru_pack(s, &w, &u, packed);
     kernels->gru_forward(&(fastgru_gru_forward){
         .shape = *s,
@@ -175,6 +176,7 @@ static outputs run_forward(const gru *g, const fastgru_gru_shape *s, ptrdiff_t f
         .h_n = o.h_n,
         .cache = o.cache,
         .workspace = workspace,
+        .threads = threads,
     });
     free(packed);
     free(workspace);
@@ -227,15 +229,21 @@ static void check_gradient(const char *what, const gru *g, void *array, size_t c
     }
 }
 
-static void test_backward(const gru *g) {
+typedef struct {
+    void *dx, *dkernel, *drecurrent, *dbias, *dh0;
+} gradients;
+
+static size_t bias_size(const fastgru_gru_shape *s) {
+    return (size_t)((s->reset_after ? 6 : 3) * s->units);
+}
+
+static gradients run_backward(const gru *g, const void *cache) {
     const fastgru_gru_shape *s = &g->shape;
     const size_t B = (size_t)s->batch, T = (size_t)s->steps, I = (size_t)s->inputs,
                  H = (size_t)s->units;
-    const size_t bias_count = (s->reset_after ? 6 : 3) * H;
-    outputs o = run_forward(g, s, 0, 1);
-    void *dx = buffer(B * T * I), *dw = buffer(I * 3 * H), *du = buffer(H * 3 * H),
-         *db = buffer(bias_count);
-    void *dh0 = buffer(B * H), *workspace = buffer(kernels->gru_backward_workspace(s));
+    gradients d = {buffer(B * T * I), buffer(I * 3 * H), buffer(H * 3 * H),
+                   g->bias ? buffer(bias_size(s)) : NULL, g->h0 ? buffer(B * H) : NULL};
+    void *workspace = buffer(kernels->gru_backward_workspace(s));
     kernels->gru_backward(&(fastgru_gru_backward){
         .shape = *s,
         .x = g->x,
@@ -243,31 +251,77 @@ static void test_backward(const gru *g) {
         .x_step = s->inputs,
         .kernel = weights_of(g->kernel, s->units),
         .recurrent = weights_of(g->recurrent, s->units),
-        .cache = o.cache,
+        .cache = cache,
         .dy = g->dy,
         .dy_batch = s->steps * s->units,
         .dy_step = s->units,
         .dh_n = g->dh_n,
-        .dx = dx,
+        .dx = d.dx,
         .dx_batch = s->steps * s->inputs,
         .dx_step = s->inputs,
-        .dkernel = dw,
-        .drecurrent = du,
-        .dbias = g->bias ? db : NULL,
-        .dh0 = g->h0 ? dh0 : NULL,
+        .dkernel = d.dkernel,
+        .drecurrent = d.drecurrent,
+        .dbias = d.dbias,
+        .dh0 = d.dh0,
         .workspace = workspace,
+        .threads = threads,
     });
-    check_gradient("dx", g, g->x, B * T * I, dx);
-    check_gradient("dkernel", g, g->kernel, I * 3 * H, dw);
-    check_gradient("drecurrent", g, g->recurrent, H * 3 * H, du);
-    if (g->bias) check_gradient("dbias", g, g->bias, bias_count, db);
-    if (g->h0) check_gradient("dh0", g, g->h0, B * H, dh0);
-    release(o);
-    free(dx), free(dw), free(du), free(db), free(dh0), free(workspace);
+    free(workspace);
+    return d;
 }
 
-static void test_gru(ptrdiff_t batch, ptrdiff_t steps, ptrdiff_t inputs, ptrdiff_t units,
-                     int variant) {
+static void release_gradients(gradients d) {
+    free(d.dx), free(d.dkernel), free(d.drecurrent), free(d.dbias), free(d.dh0);
+}
+
+static void test_backward(const gru *g) {
+    const fastgru_gru_shape *s = &g->shape;
+    const size_t B = (size_t)s->batch, T = (size_t)s->steps, I = (size_t)s->inputs,
+                 H = (size_t)s->units;
+    outputs o = run_forward(g, s, 0, 1);
+    gradients d = run_backward(g, o.cache);
+    check_gradient("dx", g, g->x, B * T * I, d.dx);
+    check_gradient("dkernel", g, g->kernel, I * 3 * H, d.dkernel);
+    check_gradient("drecurrent", g, g->recurrent, H * 3 * H, d.drecurrent);
+    if (g->bias) check_gradient("dbias", g, g->bias, bias_size(s), d.dbias);
+    if (g->h0) check_gradient("dh0", g, g->h0, B * H, d.dh0);
+    release(o);
+    release_gradients(d);
+}
+
+/* Any number of threads gives the bits of one. */
+static void test_threads(const gru *g) {
+    const fastgru_gru_shape *s = &g->shape;
+    const size_t B = (size_t)s->batch, T = (size_t)s->steps, I = (size_t)s->inputs,
+                 H = (size_t)s->units;
+    threads = 1;
+    outputs one = run_forward(g, s, 0, 1);
+    gradients of_one = run_backward(g, one.cache);
+    for (threads = 2; threads <= 5; threads++) {
+        outputs many = run_forward(g, s, 0, 1), inference = run_forward(g, s, 0, 0);
+        gradients of_many = run_backward(g, many.cache);
+        check_same_bits("threads: y", many.y, 0, one.y, 0, B * T * H);
+        check_same_bits("threads: y in inference", inference.y, 0, one.y, 0, B * T * H);
+        check_same_bits("threads: dx", of_many.dx, 0, of_one.dx, 0, B * T * I);
+        check_same_bits("threads: dkernel", of_many.dkernel, 0, of_one.dkernel, 0, I * 3 * H);
+        check_same_bits("threads: drecurrent", of_many.drecurrent, 0, of_one.drecurrent, 0,
+                        H * 3 * H);
+        check_same_bits("threads: dbias", of_many.dbias, 0, of_one.dbias, 0,
+                        g->bias ? bias_size(s) : 0);
+        check_same_bits("threads: dh0", of_many.dh0, 0, of_one.dh0, 0, g->h0 ? B * H : 0);
+        release(many);
+        release(inference);
+        release_gradients(of_many);
+    }
+    threads = 1;
+    release(one);
+    release_gradients(of_one);
+}
+
+typedef void gru_test(const gru *);
+
+static void test_gru(gru_test *const tests[], ptrdiff_t batch, ptrdiff_t steps, ptrdiff_t inputs,
+                     ptrdiff_t units, int variant) {
     gru g = {.shape = {batch, steps, inputs, units, variant & 1, variant >> 1 & 1}};
     const size_t B = (size_t)batch, T = (size_t)steps, I = (size_t)inputs, H = (size_t)units;
     const double scale = 1 / sqrt((double)units + (double)inputs);
@@ -278,8 +332,7 @@ static void test_gru(ptrdiff_t batch, ptrdiff_t steps, ptrdiff_t inputs, ptrdiff
     g.h0 = variant & 8 ? drawn(B * H, 1) : NULL;
     g.dy = drawn(B * T * H, 1);
     g.dh_n = drawn(B * H, 1);
-    test_forward(&g);
-    test_backward(&g);
+    for (; *tests; tests++) (*tests)(&g);
     free(g.x), free(g.kernel), free(g.recurrent), free(g.bias), free(g.h0), free(g.dy),
         free(g.dh_n);
 }
@@ -431,6 +484,8 @@ static void test_elementwise(void) {
 }
 
 static void test_kernels(void) {
+    gru_test *const results[] = {test_forward, test_backward, NULL}, *const sharing[] = {
+                                                                         test_threads, NULL};
     const ptrdiff_t sizes[] = {1, 7, 8, 9, 17, 33};
     int variant = 0;
     for (int b = 0; b < 4; b++)
@@ -438,12 +493,14 @@ static void test_kernels(void) {
             for (int h = 0; h < 6; h++, variant = (variant + 7) % 16) {
                 const ptrdiff_t batch[] = {1, 2, 5, 9};
                 if (b > 1 && i % 2) continue;
-                test_gru(batch[b], 1 + (i + h) % 4, sizes[i], sizes[h], variant);
+                test_gru(results, batch[b], 1 + (i + h) % 4, sizes[i], sizes[h], variant);
             }
     for (variant = 0; variant < 16; variant++) {
-        test_gru(0, 3, 4, 5, variant);
-        test_gru(3, 5, 12, 20, variant);
-        test_gru(1, 70, 3, 40, variant); /* several chunks of steps at one row */
+        test_gru(results, 0, 3, 4, 5, variant);
+        test_gru(results, 3, 5, 12, 20, variant);
+        test_gru(results, 1, 70, 3, 40, variant);   /* several chunks of steps at one row */
+        test_gru(sharing, 23, 10, 17, 41, variant); /* members share the rows */
+        if (variant < 4) test_gru(sharing, 3, 30, 19, 330, variant | 12); /* and the units */
     }
     for (int activation = FASTGRU_LINEAR; activation <= FASTGRU_TANH; activation++)
         for (int rows = 0; rows < 4; rows++)

@@ -1,0 +1,75 @@
+"""How many threads a call of the compiled core may use."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from pathlib import Path
+
+from . import _core
+
+__all__ = ["get_num_threads", "set_num_threads"]
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that a call may use at most."""
+    return _core.threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Let each call of the compiled operations use at most so many threads.
+
+    Work that is too small to share runs on the calling thread alone. The results have the same
+    bits at any number of threads.
+
+    Parameters
+    ----------
+    count : int
+        At least 1. The default is taken from the environment (FASTGRU_NUM_THREADS, then
+        OMP_NUM_THREADS), or else the number of processors that this process may use.
+
+    Raises
+    ------
+    ValueError
+        If `count` is less than 1.
+    TypeError
+        If it is not an integer.
+    """
+    try:
+        number = operator.index(count)
+    except TypeError:
+        raise TypeError(f"count: expected an integer, got {type(count).__name__}") from None
+    if number < 1:
+        raise ValueError(f"count: expected at least 1, got {number}")
+    _core.set_threads(min(number, 64))
+
+
+def default_num_threads() -> int:
+    """Return the number of threads that the environment or the machine suggests."""
+    for name in ("FASTGRU_NUM_THREADS", "OMP_NUM_THREADS"):
+        # OMP_NUM_THREADS may be a list, one number per level of nesting.
+        text = os.environ.get(name, "").split(",")[0].strip()
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        if text and name == "FASTGRU_NUM_THREADS":
+            raise ImportError(
+                f"environment variable {name}: expected a positive integer, got {text!r}"
+            )
+    if hasattr(os, "sched_getaffinity"):
+        available = len(os.sched_getaffinity(0))
+    else:
+        available = os.cpu_count() or 1
+    return max(1, min(available, _cgroup_processors()))
+
+
+def _cgroup_processors() -> int:
+    """Return how many processors a container's quota is worth, rounded up."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such file, or no limit ("max")
+        return 64
+
+
+set_num_threads(default_num_threads())

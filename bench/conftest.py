@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # what is timed is
 import cases  # noqa: E402
 
 from fastgru._bench import machine  # noqa: E402
+from fastgru._bench.workers import environment  # noqa: E402
 
+os.environ.update(environment(threads=1))  # of the other libraries
 DEFAULT = ("keras-64", "tutorial")
 
 

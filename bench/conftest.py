@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # what is timed is
 
 import cases  # noqa: E402
 
+import fastgru  # noqa: E402
 from fastgru._bench import machine  # noqa: E402
 from fastgru._bench.workers import environment  # noqa: E402
 
@@ -40,4 +41,4 @@ def _record_facts(request: pytest.FixtureRequest) -> None:
     """Save the facts beside the figures of every benchmark."""
     if "benchmark" in request.fixturenames:
         benchmark: Any = request.getfixturevalue("benchmark")
-        benchmark.extra_info.update(machine.facts(), threads=1)
+        benchmark.extra_info.update(machine.facts(), threads=fastgru.get_num_threads())

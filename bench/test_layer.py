@@ -23,13 +23,14 @@ from fastgru._bench.compare import RESULTS, TOLERANCE
 from fastgru._bench.workers import PEERS
 
 INSTALLED = [name for name, peer in PEERS.items() if importlib.util.find_spec(peer.module)]
+TRAINING = [name for name in INSTALLED if PEERS[name].trains]
 # What other libraries warn of is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 Arrays = dict[str, np.ndarray]
 
 
-@pytest.fixture(scope="module", params=INSTALLED)
+@pytest.fixture(scope="module")
 def library(request: pytest.FixtureRequest) -> ModuleType:
     """Import a library's adapter, and with it the library."""
     peer = PEERS[request.param]
@@ -63,17 +64,28 @@ def prepared(library: ModuleType, job: str, arrays: Arrays, right: Any) -> Calla
     return run
 
 
-@pytest.mark.parametrize("job", ["infer", "train"])
-def test_layer(benchmark: Any, shape: str, job: str, library: ModuleType) -> None:
-    benchmark.group = f"{job} {shape}"
-    benchmark.extra_info["library"] = library.version()
-    benchmark(prepared(library, job, *layer(shape)))
+@pytest.mark.parametrize("library", INSTALLED, indirect=True)
+def test_forward(benchmark: Any, shape: str, library: ModuleType) -> None:
+    time_it(benchmark, library, "infer", shape, *layer(shape))
 
 
+@pytest.mark.parametrize("library", TRAINING, indirect=True)
+def test_forward_and_backward(benchmark: Any, shape: str, library: ModuleType) -> None:
+    time_it(benchmark, library, "train", shape, *layer(shape))
+
+
+@pytest.mark.parametrize("library", TRAINING, indirect=True)
 @pytest.mark.parametrize("model", model_steps.VOCABULARIES)
 def test_training_step_of_a_model(benchmark: Any, model: str, library: ModuleType) -> None:
-    benchmark.group = f"step {model}"
-    benchmark.extra_info["library"] = library.version()
     arrays = model_steps.make_arrays(model)
     right = {"loss": model_steps.right_loss(arrays)}
-    benchmark(prepared(library, "step", arrays, right))
+    time_it(benchmark, library, "step", model, arrays, right)
+
+
+def time_it(
+    benchmark: Any, library: ModuleType, job: str, shape: str, arrays: Arrays, right: Any
+) -> None:
+    """Benchmark a job of a library, in the group of its case, after it was verified."""
+    benchmark.group = f"{job} {shape}"
+    benchmark.extra_info["library"] = library.version()
+    benchmark(prepared(library, job, arrays, right))

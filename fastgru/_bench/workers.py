@@ -34,22 +34,23 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """A library that has a GRU: the adapter that runs it, and the module that it is imported as."""
+    """A library that has a GRU: how it is run, what it is imported as, whether it has gradients."""
 
     adapter: Path
     module: str
+    trains: bool = True
 
 
 PEERS = {
-    name: Peer(_HERE / "peers" / f"{adapter}.py", module)
-    for name, adapter, module in (
-        ("fastgru", "fastgru_gru", "fastgru"),
-        ("numpy", "numpy_gru", "fastgru"),
-        ("torch", "torch_gru", "torch"),
-        ("keras", "keras_gru", "tensorflow"),
-        ("jax", "jax_gru", "jax"),
-        ("onnxruntime", "onnxruntime_gru", "onnxruntime"),
-        ("openvino", "openvino_gru", "openvino"),
+    name: Peer(_HERE / "peers" / f"{name}_gru.py", module, trains)
+    for name, module, trains in (
+        ("fastgru", "fastgru", True),
+        ("numpy", "fastgru", True),
+        ("torch", "torch", True),
+        ("keras", "tensorflow", True),
+        ("jax", "jax", True),
+        ("onnxruntime", "onnxruntime", False),
+        ("openvino", "openvino", False),
     )
 }
 

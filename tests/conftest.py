@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
+# An interpreter that a test starts shall find the installed package, not the sources that may lie
+# in the current folder: those have no compiled core.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def pytest_report_header() -> str:

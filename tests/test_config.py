@@ -14,7 +14,7 @@ from fastgru import _core
 def config_in_a_new_process(isa):
     """Run show_config in a process that has FASTGRU_ISA set to `isa`."""
     return subprocess.run(
-        [sys.executable, "-P", "-c", "import fastgru; fastgru.show_config()"],
+        [sys.executable, "-c", "import fastgru; fastgru.show_config()"],
         env={**os.environ, "FASTGRU_ISA": isa},
         capture_output=True,
         text=True,

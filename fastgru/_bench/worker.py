@@ -54,7 +54,8 @@ class Server:
         """Import the library."""
         spec = importlib.util.spec_from_file_location(self.path.stem, self.path)
         assert spec is not None and spec.loader is not None
-        sys.path[:1] = []  # this file's folder: its modules are not to be found by the library
+        here = Path(__file__).resolve().parent  # its modules are not to be found by the library
+        sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != here]
         self.adapter = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.adapter)
         return {"version": self.adapter.version()}

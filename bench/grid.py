@@ -82,6 +82,7 @@ def summary(run: Runs) -> dict[str, Any]:
         "low": low,
         "high": high,
         "rounds": len(run.rounds),
+        "disturbed": run.disturbed,
         "error": run.error,
     }
 

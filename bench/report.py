@@ -121,10 +121,13 @@ def spread(records: list[Record]) -> str:
         for run in record["libraries"].values()
         if "seconds" in run
     ]
-    rounds = {run["rounds"] for r in records for run in r["libraries"].values() if "rounds" in run}
+    timed = [run for r in records for run in r["libraries"].values() if "rounds" in run]
+    rounds = sorted({run["rounds"] for run in timed})
+    disturbed = sum(run.get("disturbed", 0) for run in timed) / sum(run["rounds"] for run in timed)
     return (
-        f"Medians of {'/'.join(map(str, sorted(rounds)))} rounds in turn; half of the rounds lie "
-        f"within {statistics.median(widths):.1%} (the median cell), {max(widths):.0%} (the worst)."
+        f"Medians of {'/'.join(map(str, rounds))} rounds in turn; half of the rounds lie "
+        f"within {statistics.median(widths):.1%} (the median cell), {max(widths):.0%} (the worst). "
+        f"In {disturbed:.0%} of the rounds others used the same cores."
     )
 
 

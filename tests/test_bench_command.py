@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from fastgru.__main__ import main
 from fastgru._bench import command, machine
 from fastgru._bench.compare import Libraries, Runs, compare
+from fastgru._bench.quiet import Watch
 from fastgru._bench.workers import PEERS, LeftOut, Peer, Worker
 
 ADAPTER = """
@@ -176,3 +178,17 @@ def test_the_facts_of_the_machine() -> None:
     facts = machine.facts()
     assert facts["cpu"] and facts["isa"] and facts["numpy"] == np.__version__
     assert len(machine.usable_cores()) == facts["cores"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
+def test_sees_others_on_the_same_cores() -> None:
+    core = machine.usable_cores()[0]
+    spin = f"import os\nos.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin]) as busy:
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as idle:
+            time.sleep(0.3)
+            of_busy, of_idle = Watch(busy.pid, [core]), Watch(idle.pid, [core])
+            time.sleep(1)
+            assert of_idle.others() > of_busy.others() + 0.2
+            idle.kill()
+        busy.kill()

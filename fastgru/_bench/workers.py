@@ -101,7 +101,7 @@ class Worker:
         threads: int = 1,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        cores = usable_cores()[:threads]
+        self.cores = cores = usable_cores()[:threads]
         if len(cores) < threads:
             raise LeftOut(f"{threads} threads wanted, but only {len(cores)} cores are usable")
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
@@ -172,6 +172,11 @@ class Worker:
         if "error" in answer:
             raise LeftOut(answer["error"])
         return answer
+
+    @property
+    def id(self) -> int:
+        """The id of the process."""
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -11,6 +11,10 @@
 
 enum { DQ, DZ, DR, DN, DERIVATIVES };
 
+INLINE ptrdiff_t derivatives_stride(const gru_shape *s) {
+    return row_stride(DERIVATIVES * s->units);
+}
+
 /* Steps whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
 #define ROWS_AT_A_TIME 256
 
@@ -21,32 +25,32 @@ INLINE ptrdiff_t backward_chunk(const gru_shape *s) {
 typedef struct {
     const fastgru_gru_backward *args;
     const gru_shape *shape;
-    ptrdiff_t units_padded;
+    ptrdiff_t units_stride;
     const REAL *cache, *states;
     REAL *
         u_transposed; /* packed, (3H, H): rows q, z, r; reset before (2H, H) of z and r, then (H, H) of n */
     REAL *w_transposed; /* packed, (3H, I): rows z, r, n */
     REAL *derivatives;  /* rows of a chunk, time-major */
-    REAL *inputs;       /* the same rows of x, where x itself can't be walked with one stride */
+    REAL *inputs;       /* the same rows of x, where x itself can't be walked at one good stride */
     REAL *packed_zr, *packed_n, *packed_q; /* those columns of the derivatives, packed */
-    REAL *dh;     /* (B, Hp): gradient of the loss to the state after the step at hand */
-    REAL *dreset; /* (B, Hp), reset before: to r * h */
+    REAL *dh;     /* (B, Hs): gradient of the loss to the state after the step at hand */
+    REAL *dreset; /* (B, Hs), reset before: to r * h */
     fastgru_barrier ready;
 } backward_pass;
 
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_backward(backward_pass *b, const gru_shape *s, REAL *buffer) {
     const ptrdiff_t h = s->units, row_count = backward_chunk(s) * s->batch,
-                    bhp = s->batch * padded_units(s);
+                    bhs = s->batch * stride_of_units(s);
     b->u_transposed = take(&buffer, plain_size(3 * h, h));
     b->w_transposed = take(&buffer, plain_size(3 * h, s->inputs));
-    b->derivatives = take(&buffer, row_count * DERIVATIVES * h);
-    b->inputs = take(&buffer, row_count * s->inputs);
+    b->derivatives = take(&buffer, row_count * derivatives_stride(s));
+    b->inputs = take(&buffer, row_count * row_stride(s->inputs));
     b->packed_zr = take(&buffer, plain_size(row_count, 2 * h));
     b->packed_n = take(&buffer, plain_size(row_count, h));
     b->packed_q = take(&buffer, s->reset_after ? plain_size(row_count, h) : 0);
-    b->dh = take(&buffer, bhp);
-    b->dreset = take(&buffer, s->reset_after ? 0 : bhp);
+    b->dh = take(&buffer, bhs);
+    b->dreset = take(&buffer, s->reset_after ? 0 : bhs);
     return buffer;
 }
 
@@ -58,13 +62,13 @@ static size_t gru_backward_workspace(const gru_shape *s) {
 
 static backward_pass begin_backward(const fastgru_gru_backward *args) {
     const gru_shape *s = &args->shape;
-    const ptrdiff_t hp = padded_units(s), h = s->units;
-    backward_pass b = {.args = args, .shape = s, .units_padded = hp, .cache = args->cache};
+    const ptrdiff_t hs = stride_of_units(s), h = s->units;
+    backward_pass b = {.args = args, .shape = s, .units_stride = hs, .cache = args->cache};
     b.states = b.cache + cached_states_at(s);
     lay_out_backward(&b, s, args->workspace);
-    memset(b.dh, 0, (size_t)(s->batch * hp) * sizeof(REAL));
+    memset(b.dh, 0, (size_t)(s->batch * hs) * sizeof(REAL));
     for (ptrdiff_t i = 0; args->dh_n && i < s->batch; i++)
-        memcpy(b.dh + i * hp, (const REAL *)args->dh_n + i * h, (size_t)h * sizeof(REAL));
+        memcpy(b.dh + i * hs, (const REAL *)args->dh_n + i * h, (size_t)h * sizeof(REAL));
     return b;
 }
 
@@ -112,13 +116,14 @@ INLINE vec through_tanh(vec dy, vec y) { return dy * fma_(-y, y, splat(1)); }
 /* Through the blend and the activations of z and n. dh becomes what reaches the state before directly. */
 INLINE vec differentiate_blend(const backward_pass *b, const back_step *t, ptrdiff_t i,
                                ptrdiff_t j) {
-    const ptrdiff_t h = b->shape->units, hp = b->units_padded, left = h - j;
-    const REAL *cache = t->cache + i * CACHED * hp + j;
-    REAL *derivatives = t->derivatives + i * DERIVATIVES * h + j, *dh_at = b->dh + i * hp + j;
+    const ptrdiff_t h = b->shape->units, hs = b->units_stride, left = h - j;
+    const REAL *cache = t->cache + i * CACHED * hs + j;
+    REAL *derivatives = t->derivatives + i * derivatives_stride(b->shape) + j,
+         *dh_at = b->dh + i * hs + j;
     vec dh = load(dh_at);
     if (t->dy) dh = dh + load_part(t->dy + i * b->args->dy_batch + j, left);
-    const vec z = load(cache + CACHED_Z * hp), n = load(cache + CACHED_N * hp);
-    const vec before = load(t->before + i * hp + j);
+    const vec z = load(cache + CACHED_Z * hs), n = load(cache + CACHED_N * hs);
+    const vec before = load(t->before + i * hs + j);
     const int replaces = b->shape->update_replaces;
     const vec to_candidate = replaces ? z : splat(1) - z, to_before = replaces ? splat(1) - z : z;
     const vec dn = through_tanh(dh * to_candidate, n);
@@ -130,13 +135,13 @@ INLINE vec differentiate_blend(const backward_pass *b, const back_step *t, ptrdi
 }
 
 NOINLINE void differentiate_reset_after(const backward_pass *b, const back_step *t) {
-    const ptrdiff_t h = b->shape->units, hp = b->units_padded;
+    const ptrdiff_t h = b->shape->units, hs = b->units_stride;
     FOR_EACH_VECTOR(t, i, j) {
-        const REAL *cache = t->cache + i * CACHED * hp + j;
-        REAL *derivatives = t->derivatives + i * DERIVATIVES * h + j;
-        const vec dn = differentiate_blend(b, t, i, j), r = load(cache + CACHED_R * hp);
+        const REAL *cache = t->cache + i * CACHED * hs + j;
+        REAL *derivatives = t->derivatives + i * derivatives_stride(b->shape) + j;
+        const vec dn = differentiate_blend(b, t, i, j), r = load(cache + CACHED_R * hs);
         store_part(derivatives + DQ * h, dn * r, h - j);
-        store_part(derivatives + DR * h, through_sigmoid(dn * load(cache + CACHED_Q * hp), r),
+        store_part(derivatives + DR * h, through_sigmoid(dn * load(cache + CACHED_Q * hs), r),
                    h - j);
     }
 }
@@ -147,13 +152,13 @@ NOINLINE void differentiate_candidates(const backward_pass *b, const back_step *
 
 /* Reset before, once the gradient to r * h is known: through the product and through r's activation. */
 NOINLINE void differentiate_reset_before(const backward_pass *b, const back_step *t) {
-    const ptrdiff_t h = b->shape->units, hp = b->units_padded;
+    const ptrdiff_t h = b->shape->units, hs = b->units_stride;
     FOR_EACH_VECTOR(t, i, j) {
-        const vec r = load(t->cache + i * CACHED * hp + CACHED_R * hp + j);
-        const vec dreset = load(b->dreset + i * hp + j), before = load(t->before + i * hp + j);
-        REAL *dh = b->dh + i * hp + j;
+        const vec r = load(t->cache + i * CACHED * hs + CACHED_R * hs + j);
+        const vec dreset = load(b->dreset + i * hs + j), before = load(t->before + i * hs + j);
+        REAL *dh = b->dh + i * hs + j;
         store(dh, fma_(dreset, r, load(dh)));
-        store_part(t->derivatives + i * DERIVATIVES * h + DR * h + j,
+        store_part(t->derivatives + i * derivatives_stride(b->shape) + DR * h + j,
                    through_sigmoid(dreset * before, r), h - j);
     }
 }
@@ -164,8 +169,8 @@ static void carry_back(const backward_pass *b, const back_step *t, ptrdiff_t fro
                        const REAL *transposed, REAL *to, int accumulate) {
     const share *part = t->part;
     multiply_packed(&(packed_product){
-        .a = rows_at(t->derivatives + from, DERIVATIVES * b->shape->units),
-        .c = rows_at(to + part->first_unit, b->units_padded),
+        .a = rows_at(t->derivatives + from, derivatives_stride(b->shape)),
+        .c = rows_at(to + part->first_unit, b->units_stride),
         .first = part->first_row,
         .last = part->last_row,
         .b = transposed + part->first_unit * depth,
@@ -229,11 +234,11 @@ typedef struct {
     int accumulate;
 } chunk;
 
-/* Before the products: the derivatives packed, and x copied where it can't be walked as it is. */
+/* Before the products: the derivatives packed, and x copied where it can't be walked well. */
 static chunk prepare_chunk(const backward_pass *b, const share *part, ptrdiff_t first_step,
                            ptrdiff_t last_step) {
     const gru_shape *s = b->shape;
-    const ptrdiff_t h = s->units, stride = DERIVATIVES * h,
+    const ptrdiff_t h = s->units, stride = derivatives_stride(s),
                     total = (last_step - first_step) * s->batch;
     const REAL *x = (const REAL *)b->args->x + first_step * b->args->x_step;
     chunk c = {first_step, total, rows_of_steps(x, s->batch, b->args->x_batch, b->args->x_step),
@@ -245,20 +250,21 @@ static chunk prepare_chunk(const backward_pass *b, const share *part, ptrdiff_t 
     pack_plain(d + DN * h, stride, 1, last - first, h, b->packed_n, first, total);
     if (s->reset_after)
         pack_plain(d + DQ * h, stride, 1, last - first, h, b->packed_q, first, total);
-    if (c.x.inner == PTRDIFF_MAX) return c;
+    const ptrdiff_t inputs_stride = row_stride(s->inputs);
+    if (c.x.inner == PTRDIFF_MAX && row_stride(c.x.stride) == c.x.stride) return c;
     for (ptrdiff_t i = first; i < last; i++)
-        memcpy(b->inputs + i * s->inputs, row(&c.x, i), (size_t)s->inputs * sizeof(REAL));
-    c.x = rows_at(b->inputs, s->inputs);
+        memcpy(b->inputs + i * inputs_stride, row(&c.x, i), (size_t)s->inputs * sizeof(REAL));
+    c.x = rows_at(b->inputs, inputs_stride);
     return c;
 }
 
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c) {
     const fastgru_gru_backward *args = b->args;
-    const ptrdiff_t h = b->shape->units, hp = b->units_padded, inputs = b->shape->inputs,
+    const ptrdiff_t h = b->shape->units, hs = b->units_stride, inputs = b->shape->inputs,
                     count = c->row_count;
     const ptrdiff_t first_row = c->first_step * b->shape->batch;
-    const rows before = rows_at(b->states + first_row * hp, hp);
-    const rows reset = rows_at(b->cache + first_row * CACHED * hp + CACHED_Q * hp, CACHED * hp);
+    const rows before = rows_at(b->states + first_row * hs, hs);
+    const rows reset = rows_at(b->cache + first_row * CACHED * hs + CACHED_Q * hs, CACHED * hs);
     const int add = c->accumulate, after = b->shape->reset_after;
     REAL *dw = args->dkernel, *du = args->drecurrent;
     sum_over_rows(b, part, c->x, inputs, count, b->packed_zr, 2 * h, dw, add);
@@ -269,7 +275,7 @@ static void weight_gradients(const backward_pass *b, const share *part, const ch
 }
 
 static void bias_gradients(const backward_pass *b, const share *part, const chunk *c) {
-    const ptrdiff_t h = b->shape->units, stride = DERIVATIVES * h;
+    const ptrdiff_t h = b->shape->units, stride = derivatives_stride(b->shape);
     REAL *dbias = b->args->dbias;
     ptrdiff_t first, last;
     if (!dbias) return;
@@ -286,7 +292,7 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
     const ptrdiff_t h = b->shape->units;
     REAL *dx = (REAL *)args->dx + c->first_step * args->dx_step;
     packed_product product = {
-        .a = rows_at(b->derivatives + DZ * h, DERIVATIVES * h),
+        .a = rows_at(b->derivatives + DZ * h, derivatives_stride(b->shape)),
         .c = rows_of_steps(dx, b->shape->batch, args->dx_batch, args->dx_step),
         .b = b->w_transposed,
         .depth = 3 * h,
@@ -303,7 +309,7 @@ static void backward_task(void *context, int member, int members) {
     const fastgru_gru_backward *args = b->args;
     const gru_shape *s = b->shape;
     const share part = share_of(s, member, members);
-    const ptrdiff_t bhp = s->batch * b->units_padded, step_count = backward_chunk(s);
+    const ptrdiff_t bhs = s->batch * b->units_stride, step_count = backward_chunk(s);
     transpose_weights(b, &part);
     fastgru_wait(&b->ready, members);
     for (ptrdiff_t first = (s->steps - 1) / step_count * step_count; first >= 0;
@@ -312,10 +318,10 @@ static void backward_task(void *context, int member, int members) {
         for (ptrdiff_t i = end - 1; i >= first; i--) {
             const back_step t = {
                 .part = &part,
-                .cache = b->cache + i * CACHED * bhp,
-                .before = b->states + i * bhp,
+                .cache = b->cache + i * CACHED * bhs,
+                .before = b->states + i * bhs,
                 .dy = args->dy ? (const REAL *)args->dy + i * args->dy_step : NULL,
-                .derivatives = b->derivatives + (i - first) * s->batch * DERIVATIVES * s->units,
+                .derivatives = b->derivatives + (i - first) * s->batch * derivatives_stride(s),
             };
             step_back(b, &t);
         }
@@ -339,7 +345,7 @@ static void gru_backward(const fastgru_gru_backward *args) {
     /* z's and r's two biases enter as a sum: their gradients are the same. */
     if (dbias && s->reset_after) memcpy(dbias + 3 * h, dbias, (size_t)(2 * h) * sizeof(REAL));
     for (ptrdiff_t i = 0; args->dh0 && i < s->batch; i++)
-        memcpy((REAL *)args->dh0 + i * h, b.dh + i * b.units_padded, (size_t)h * sizeof(REAL));
+        memcpy((REAL *)args->dh0 + i * h, b.dh + i * b.units_stride, (size_t)h * sizeof(REAL));
 }
 
 #endif

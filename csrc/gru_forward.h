@@ -18,7 +18,7 @@ INLINE ptrdiff_t forward_chunk(const gru_shape *s) {
 typedef struct {
     const fastgru_gru_forward *args;
     const gru_shape *shape;
-    ptrdiff_t units_padded;
+    ptrdiff_t units_stride;
     const REAL *w, *u, *u_candidate;
     REAL *input_bias; /* in the order of projected rows; z's and r's include the recurrent bias */
     REAL *candidate_bias; /* c_n, reset after */
@@ -37,15 +37,15 @@ INLINE ptrdiff_t recurrent_size(const gru_shape *s) {
 
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_forward(forward_pass *f, const gru_shape *s, int threads, REAL *buffer) {
-    const ptrdiff_t hp = padded_units(s), bhp = s->batch * hp;
+    const ptrdiff_t hp = padded_units(s), hs = stride_of_units(s), bhs = s->batch * hs;
     f->input_bias = take(&buffer, GATES * hp);
     f->candidate_bias = take(&buffer, hp);
-    f->projected = take(&buffer, forward_chunk(s) * s->batch * GATES * hp);
+    f->projected = take(&buffer, forward_chunk(s) * s->batch * GATES * hs);
     f->recurrent = take(&buffer, threads * recurrent_size(s));
-    f->state[0] = take(&buffer, bhp);
-    f->state[1] = take(&buffer, bhp);
-    f->update = take(&buffer, s->reset_after ? 0 : bhp);
-    f->reset_state = take(&buffer, s->reset_after ? 0 : bhp);
+    f->state[0] = take(&buffer, bhs);
+    f->state[1] = take(&buffer, bhs);
+    f->update = take(&buffer, s->reset_after ? 0 : bhs);
+    f->reset_state = take(&buffer, s->reset_after ? 0 : bhs);
     return buffer;
 }
 
@@ -58,7 +58,7 @@ static size_t gru_forward_workspace(const gru_shape *s, int threads) {
 static forward_pass begin_forward(const fastgru_gru_forward *args, int threads) {
     const gru_shape *s = &args->shape;
     const REAL *packed = args->packed;
-    forward_pass f = {.args = args, .shape = s, .units_padded = padded_units(s), .w = packed};
+    forward_pass f = {.args = args, .shape = s, .units_stride = stride_of_units(s), .w = packed};
     f.u = packed + packed_recurrent_at(s);
     f.u_candidate = packed + packed_candidate_at(s);
     lay_out_forward(&f, s, threads, args->workspace);
@@ -69,8 +69,8 @@ static forward_pass begin_forward(const fastgru_gru_forward *args, int threads) 
 static void pack_biases(const forward_pass *f) {
     const ptrdiff_t h = f->shape->units;
     const REAL *b = f->args->bias, *c = f->shape->reset_after && b ? b + GATES * h : NULL;
-    memset(f->input_bias, 0, (size_t)(GATES * f->units_padded) * sizeof(REAL));
-    memset(f->candidate_bias, 0, (size_t)f->units_padded * sizeof(REAL));
+    memset(f->input_bias, 0, (size_t)(GATES * padded_units(f->shape)) * sizeof(REAL));
+    memset(f->candidate_bias, 0, (size_t)padded_units(f->shape) * sizeof(REAL));
     if (!b) return;
     for (ptrdiff_t j = 0; j < h; j++) {
         REAL *to = f->input_bias + j / LANES * GATES * LANES + j % LANES;
@@ -81,20 +81,20 @@ static void pack_biases(const forward_pass *f) {
     }
 }
 
-/* The states before step 0: rows of Hp, zero past H. */
+/* The states before step 0, zero past H. */
 static void load_first_state(const forward_pass *f, REAL *state) {
     const gru_shape *s = f->shape;
     const REAL *h0 = f->args->h0;
-    memset(state, 0, (size_t)(s->batch * f->units_padded) * sizeof(REAL));
+    memset(state, 0, (size_t)(s->batch * f->units_stride) * sizeof(REAL));
     for (ptrdiff_t i = 0; h0 && i < s->batch; i++)
-        memcpy(state + i * f->units_padded, h0 + i * s->units, (size_t)s->units * sizeof(REAL));
+        memcpy(state + i * f->units_stride, h0 + i * s->units, (size_t)s->units * sizeof(REAL));
 }
 
 /* The member's rows and units of the input projections, for some steps. */
 static void project_inputs(const forward_pass *f, const share *part, ptrdiff_t first_step,
                            ptrdiff_t step_count) {
     const gru_shape *s = f->shape;
-    const ptrdiff_t batch = part->last_row - part->first_row, width = GATES * f->units_padded;
+    const ptrdiff_t batch = part->last_row - part->first_row, width = GATES * f->units_stride;
     const ptrdiff_t column = part->first_unit * GATES, x_batch = f->args->x_batch,
                     x_step = f->args->x_step;
     const REAL *x = (const REAL *)f->args->x + first_step * x_step + part->first_row * x_batch;
@@ -124,7 +124,7 @@ static void multiply_state(const forward_pass *f, const step *t, const REAL *sta
                            const REAL *panels_of_u, int vectors, ptrdiff_t column,
                            ptrdiff_t columns) {
     multiply_packed(&(packed_product){
-        .a = rows_at(state, f->units_padded),
+        .a = rows_at(state, f->units_stride),
         .c = rows_at(t->recurrent, columns),
         .first = t->part->first_row,
         .last = t->part->last_row,
@@ -142,29 +142,29 @@ INLINE vec blend(vec gate, vec before, vec candidate, int update_replaces) {
     return fma_(gate, full - empty, empty);
 }
 
-INLINE void store_cache(REAL *cache, ptrdiff_t hp, vec z, vec r, vec n, vec q) {
-    store(cache + CACHED_Z * hp, z);
-    store(cache + CACHED_R * hp, r);
-    store(cache + CACHED_N * hp, n);
-    store(cache + CACHED_Q * hp, q);
+INLINE void store_cache(REAL *cache, ptrdiff_t hs, vec z, vec r, vec n, vec q) {
+    store(cache + CACHED_Z * hs, z);
+    store(cache + CACHED_R * hs, r);
+    store(cache + CACHED_N * hs, n);
+    store(cache + CACHED_Q * hs, q);
 }
 
 /* Reset after, for the member's rows and the units of `count` panels whose recurrent product is at hand. */
 NOINLINE void finish_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
-    const ptrdiff_t hp = f->units_padded, y_batch = f->args->y_batch;
+    const ptrdiff_t hs = f->units_stride, y_batch = f->args->y_batch;
     const int update_replaces = f->shape->update_replaces;
     for (ptrdiff_t i = t->part->first_row; i < t->part->last_row; i++) {
         const REAL *recurrent = t->recurrent + i * count * GATES * LANES;
-        const REAL *projected = t->projected + i * GATES * hp + unit * GATES;
+        const REAL *projected = t->projected + i * GATES * hs + unit * GATES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
             const vec z = sigmoid_vec(load(recurrent) + load(projected));
             const vec r = sigmoid_vec(load(recurrent + LANES) + load(projected + LANES));
             const vec q = load(recurrent + 2 * LANES) + load(f->candidate_bias + j);
             const vec n = tanh_vec(fma_(r, q, load(projected + 2 * LANES)));
-            const vec h = blend(z, load(t->before + i * hp + j), n, update_replaces);
-            store(t->after + i * hp + j, h);
+            const vec h = blend(z, load(t->before + i * hs + j), n, update_replaces);
+            store(t->after + i * hs + j, h);
             if (t->y) store_part(t->y + i * y_batch + j, h, f->shape->units - j);
-            if (t->cache) store_cache(t->cache + i * CACHED * hp + j, hp, z, r, n, q);
+            if (t->cache) store_cache(t->cache + i * CACHED * hs + j, hs, z, r, n, q);
             recurrent += GATES * LANES;
             projected += GATES * LANES;
         }
@@ -187,16 +187,16 @@ static void step_reset_after(const forward_pass *f, const step *t) {
 
 /* Reset before: z and r * h of some units ... */
 NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
-    const ptrdiff_t hp = f->units_padded;
+    const ptrdiff_t hs = f->units_stride;
     for (ptrdiff_t i = t->part->first_row; i < t->part->last_row; i++) {
         const REAL *recurrent = t->recurrent + i * count * 2 * LANES;
-        const REAL *projected = t->projected + i * GATES * hp + unit * GATES;
+        const REAL *projected = t->projected + i * GATES * hs + unit * GATES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
             const vec z = sigmoid_vec(load(recurrent) + load(projected));
             const vec r = sigmoid_vec(load(recurrent + LANES) + load(projected + LANES));
-            store(f->update + i * hp + j, z);
-            store(f->reset_state + i * hp + j, r * load(t->before + i * hp + j));
-            if (t->cache) store(t->cache + i * CACHED * hp + CACHED_R * hp + j, r);
+            store(f->update + i * hs + j, z);
+            store(f->reset_state + i * hs + j, r * load(t->before + i * hs + j));
+            if (t->cache) store(t->cache + i * CACHED * hs + CACHED_R * hs + j, r);
             recurrent += 2 * LANES;
             projected += GATES * LANES;
         }
@@ -206,20 +206,20 @@ NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, 
 /* ... and, when all units have theirs, the candidate and the new state. */
 NOINLINE void finish_candidates(const forward_pass *f, const step *t, ptrdiff_t unit,
                                 ptrdiff_t count) {
-    const ptrdiff_t hp = f->units_padded, y_batch = f->args->y_batch;
+    const ptrdiff_t hs = f->units_stride, y_batch = f->args->y_batch;
     for (ptrdiff_t i = t->part->first_row; i < t->part->last_row; i++) {
         const REAL *recurrent = t->recurrent + i * count * LANES;
-        const REAL *projected = t->projected + i * GATES * hp + unit * GATES + 2 * LANES;
+        const REAL *projected = t->projected + i * GATES * hs + unit * GATES + 2 * LANES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
-            const vec z = load(f->update + i * hp + j);
+            const vec z = load(f->update + i * hs + j);
             const vec n = tanh_vec(load(recurrent) + load(projected));
-            const vec h = blend(z, load(t->before + i * hp + j), n, f->shape->update_replaces);
-            store(t->after + i * hp + j, h);
+            const vec h = blend(z, load(t->before + i * hs + j), n, f->shape->update_replaces);
+            store(t->after + i * hs + j, h);
             if (t->y) store_part(t->y + i * y_batch + j, h, f->shape->units - j);
             if (t->cache) {
-                REAL *cache = t->cache + i * CACHED * hp + j;
-                store_cache(cache, hp, z, load(cache + CACHED_R * hp), n,
-                            load(f->reset_state + i * hp + j));
+                REAL *cache = t->cache + i * CACHED * hs + j;
+                store_cache(cache, hs, z, load(cache + CACHED_R * hs), n,
+                            load(f->reset_state + i * hs + j));
             }
             recurrent += LANES;
             projected += GATES * LANES;
@@ -248,17 +248,17 @@ static void forward_task(void *context, int member, int members) {
     const fastgru_gru_forward *args = f->args;
     const gru_shape *s = f->shape;
     const share part = share_of(s, member, members);
-    const ptrdiff_t chunk = forward_chunk(s), bhp = s->batch * f->units_padded;
+    const ptrdiff_t chunk = forward_chunk(s), bhs = s->batch * f->units_stride;
     REAL *cache = args->cache, *states = cache ? cache + cached_states_at(s) : NULL;
     for (ptrdiff_t i = 0; i < s->steps; i++) {
         if (i % chunk == 0) project_inputs(f, &part, i, minimum(chunk, s->steps - i));
         const step t = {
             .part = &part,
             .recurrent = f->recurrent + member * recurrent_size(s),
-            .projected = f->projected + i % chunk * GATES * bhp,
-            .before = cache ? states + i * bhp : f->state[i % 2],
-            .after = cache ? states + (i + 1) * bhp : f->state[(i + 1) % 2],
-            .cache = cache ? cache + i * CACHED * bhp : NULL,
+            .projected = f->projected + i % chunk * GATES * bhs,
+            .before = cache ? states + i * bhs : f->state[i % 2],
+            .after = cache ? states + (i + 1) * bhs : f->state[(i + 1) % 2],
+            .cache = cache ? cache + i * CACHED * bhs : NULL,
             .y = args->y ? (REAL *)args->y + i * args->y_step : NULL,
         };
         if (s->reset_after) step_reset_after(f, &t);
@@ -276,9 +276,9 @@ static void gru_forward(const fastgru_gru_forward *args) {
     load_first_state(&f, states ? states : f.state[0]);
     fastgru_run_team(threads, forward_task, &f);
     const REAL *last =
-        states ? states + s->steps * s->batch * f.units_padded : f.state[s->steps % 2];
+        states ? states + s->steps * s->batch * f.units_stride : f.state[s->steps % 2];
     for (ptrdiff_t i = 0; i < s->batch; i++)
-        memcpy((REAL *)args->h_n + i * s->units, last + i * f.units_padded,
+        memcpy((REAL *)args->h_n + i * s->units, last + i * f.units_stride,
                (size_t)s->units * sizeof(REAL));
 }
 

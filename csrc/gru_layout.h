@@ -1,4 +1,5 @@
-/* Where a GRU's packed weights, cache and workspace hold what. Hp: H padded to whole vectors. */
+/* Where a GRU's packed weights, cache and workspace hold what. Hp: H padded to whole vectors; Hs: the stride of rows of
+ * units. */
 #ifndef FASTGRU_GRU_LAYOUT_H
 #define FASTGRU_GRU_LAYOUT_H
 
@@ -8,6 +9,7 @@
 typedef fastgru_gru_shape gru_shape;
 
 INLINE ptrdiff_t padded_units(const gru_shape *s) { return padded(s->units, LANES); }
+INLINE ptrdiff_t stride_of_units(const gru_shape *s) { return row_stride(padded_units(s)); }
 
 /* ---- packed weights: W in gate panels [Hp / LANES][I][3][LANES], then U ---------------------------------------
  * U, reset after:  gate panels as well
@@ -47,15 +49,15 @@ static void gru_pack(const gru_shape *s, const fastgru_gru_weights *kernel,
                recurrent->column, s->units, s->units, to + packed_candidate_at(s), 0, s->units);
 }
 
-/* ---- cache: for each step and row z, r, n and a fourth vector of Hp each, then the states h_0 ... h_T ---------
+/* ---- cache: for each step and row z, r, n and a fourth vector of Hs each, then the states h_0 ... h_T ---------
  * The fourth is what the candidate's recurrent product met: h U_n + c_n (reset after) or r * h (before). */
 enum { CACHED_Z, CACHED_R, CACHED_N, CACHED_Q, CACHED };
 
 INLINE ptrdiff_t cached_states_at(const gru_shape *s) {
-    return s->steps * s->batch * CACHED * padded_units(s);
+    return s->steps * s->batch * CACHED * stride_of_units(s);
 }
 static size_t gru_cache_size(const gru_shape *s) {
-    return (size_t)(cached_states_at(s) + (s->steps + 1) * s->batch * padded_units(s));
+    return (size_t)(cached_states_at(s) + (s->steps + 1) * s->batch * stride_of_units(s));
 }
 
 /* A buffer that is handed out piece by piece, each at the start of a cache line if the buffer is. */

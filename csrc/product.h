@@ -13,11 +13,11 @@
 
 /* Rows in a tile: as many accumulators as the registers hold beside a line of the panel and one element. */
 #if FASTGRU_REGISTERS >= 32
-#define MOST_ROWS 8
-#define TILE_ROWS(vectors) 8
+#define MOST_ROWS 12
+#define TILE_ROWS(vectors) ((vectors) == GATES ? 8 : 12)
 #else
 #define MOST_ROWS 6
-#define TILE_ROWS(vectors) ((vectors) == 3 ? 4 : 6)
+#define TILE_ROWS(vectors) ((vectors) == GATES ? 4 : 6)
 #endif
 #define GATES 3       /* vectors in a panel that holds z, r and n of the same units */
 #define PLAIN 2       /* vectors in a panel of consecutive columns */
@@ -26,6 +26,13 @@
 /* Blocks: 24 KB of a panel stay in L1 while ROW_BLOCK rows of A, in L2, pass by. */
 #define DEPTH_BLOCK (24 * 1024 / (GATES * FASTGRU_VECTOR_BYTES))
 #define ROW_BLOCK 64
+
+/* A stride for rows of n elements: rows that follow each other at a multiple of a large power of two
+ * would fall into the same few sets of the cache, and push each other out. */
+INLINE ptrdiff_t row_stride(ptrdiff_t n) {
+    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(REAL);
+    return n % (8 * line) == 0 ? n + line : n;
+}
 
 /* A matrix of contiguous rows at two strides: row i is at data + (i / inner) * outer + (i % inner) * stride. */
 typedef struct {
@@ -50,10 +57,13 @@ INLINE REAL *row(const rows *m, ptrdiff_t i) {
     return m->data + i / m->inner * m->outer + i % m->inner * m->stride;
 }
 
+/* Where a tile finds A: rows anywhere, rows at one stride (more of them can be addressed), or its transpose's lines. */
+enum { ANYWHERE, STRIDED, TRANSPOSED };
+
 /* What one call of the micro-kernel reads and writes. */
 typedef struct {
-    const REAL *left[MOST_ROWS]; /* rows of A; for its transpose only left[0], a line of A */
-    ptrdiff_t left_step;         /* from one line of A to the next, for the transpose */
+    const REAL *left[MOST_ROWS]; /* rows of A; only the first unless they are anywhere */
+    ptrdiff_t left_step;         /* from one row, or one line of the transpose, to the next */
     const REAL *panel;
     ptrdiff_t panel_stride; /* from one panel to the next */
     ptrdiff_t depth;
@@ -63,29 +73,34 @@ typedef struct {
 } tile;
 
 INLINE void run_tile(const tile *t, const int row_count, const int panels, const int vectors,
-                     const int transposed) {
+                     const int where) {
     vec sum[MOST_ROWS][MOST_PANELS * GATES];
     const int width = panels * vectors;
     UNROLL for (int i = 0; i < row_count; i++) {
-        UNROLL for (int j = 0; j < width; j++) {
-            sum[i][j] = t->start[0] ? load(t->start[i] + j * LANES) : (vec){0};
-        }
+        UNROLL for (int j = 0; j < width; j++) sum[i][j] =
+            t->start[0] ? load(t->start[i] + j * LANES) : (vec){0};
     }
     const REAL *left[MOST_ROWS];
-    UNROLL for (int i = 0; i < row_count; i++) left[i] = t->left[transposed ? 0 : i];
-    const REAL *panel = t->panel, *ahead = t->ahead;
     const ptrdiff_t panel_stride = t->panel_stride, left_step = t->left_step, depth = t->depth;
+    /* Strided: a pointer for every third row, from which the two others are one address away. */
+    UNROLL for (int i = 0; i < row_count; i++) left[i] =
+        where == ANYWHERE ? t->left[i] : t->left[0];
+    if (where == STRIDED) {
+        UNROLL for (int i = 3; i < row_count; i++) left[i] = left[i - 3] + 3 * left_step;
+    }
+    const REAL *panel = t->panel, *ahead = t->ahead;
     for (ptrdiff_t k = 0; k < depth; k++) {
         vec line[MOST_PANELS * GATES];
         __builtin_prefetch(ahead + k * LANES, 0, 2); /* into L2 */
-        UNROLL for (int j = 0; j < width; j++) {
-            line[j] = load(panel + j / vectors * panel_stride + j % vectors * LANES);
-        }
+        UNROLL for (int j = 0; j < width; j++) line[j] =
+            load(panel + j / vectors * panel_stride + j % vectors * LANES);
         UNROLL for (int i = 0; i < row_count; i++) {
-            const vec a = splat(transposed ? left[0][i] : left[i][k]);
+            const vec a = splat(where == TRANSPOSED ? left[0][i]
+                                : where == STRIDED  ? left[i / 3 * 3][i % 3 * left_step + k]
+                                                    : left[i][k]);
             UNROLL for (int j = 0; j < width; j++) sum[i][j] = fma_(a, line[j], sum[i][j]);
         }
-        if (transposed) left[0] += left_step;
+        if (where == TRANSPOSED) left[0] += left_step;
         panel += vectors * LANES;
     }
     UNROLL for (int i = 0; i < row_count; i++) {
@@ -95,58 +110,49 @@ INLINE void run_tile(const tile *t, const int row_count, const int panels, const
 
 /* One function for each shape of a tile, never inlined: the loop keeps all registers to itself. */
 typedef void tile_function(const tile *);
-#define TILE(row_count, panels, vectors, transposed)                                               \
-    NOINLINE void tile_##row_count##_##panels##_##vectors##_##transposed(const tile *t) {          \
-        run_tile(t, row_count, panels, vectors, transposed);                                       \
+#define TILE(row_count, panels, vectors, where)                                                    \
+    NOINLINE void tile_##row_count##_##panels##_##vectors##_##where(const tile *t) {               \
+        run_tile(t, row_count, panels, vectors, where);                                            \
     }
-#define TILES(vectors, transposed)                                                                 \
-    TILE(1, 1, vectors, transposed)                                                                \
-    TILE(2, 1, vectors, transposed)                                                                \
-    TILE(3, 1, vectors, transposed)                                                                \
-    TILE(4, 1, vectors, transposed)                                                                \
-    TILE(5, 1, vectors, transposed)                                                                \
-    TILE(6, 1, vectors, transposed)                                                                \
-    TILES_OF_MANY_ROWS(vectors, transposed)
-#define ENTRIES(vectors, transposed)                                                               \
-    {tile_1_1_##vectors##_##transposed,        tile_2_1_##vectors##_##transposed,                  \
-     tile_3_1_##vectors##_##transposed,        tile_4_1_##vectors##_##transposed,                  \
-     tile_5_1_##vectors##_##transposed,        tile_6_1_##vectors##_##transposed,                  \
-     ENTRIES_OF_MANY_ROWS(vectors, transposed)}
-#if MOST_ROWS == 8
-#define TILES_OF_MANY_ROWS(vectors, transposed)                                                    \
-    TILE(7, 1, vectors, transposed)                                                                \
-    TILE(8, 1, vectors, transposed)
-#define ENTRIES_OF_MANY_ROWS(vectors, transposed)                                                  \
-    tile_7_1_##vectors##_##transposed, tile_8_1_##vectors##_##transposed
+#define ENTRY(row_count, panels, vectors, where) tile_##row_count##_##panels##_##vectors##_##where,
+#define UP_TO_4(X, ...)                                                                            \
+    X(1, 1, __VA_ARGS__) X(2, 1, __VA_ARGS__) X(3, 1, __VA_ARGS__) X(4, 1, __VA_ARGS__)
+#define UP_TO_6(X, ...) UP_TO_4(X, __VA_ARGS__) X(5, 1, __VA_ARGS__) X(6, 1, __VA_ARGS__)
+#define UP_TO_8(X, ...) UP_TO_6(X, __VA_ARGS__) X(7, 1, __VA_ARGS__) X(8, 1, __VA_ARGS__)
+#define UP_TO_12(X, ...)                                                                           \
+    UP_TO_8(X, __VA_ARGS__)                                                                        \
+    X(9, 1, __VA_ARGS__) X(10, 1, __VA_ARGS__) X(11, 1, __VA_ARGS__) X(12, 1, __VA_ARGS__)
+#if FASTGRU_REGISTERS >= 32
+#define GATE_TILES(X) UP_TO_8(X, 3, ANYWHERE)
+#define PLAIN_TILES(X, vectors, where) UP_TO_12(X, vectors, where)
 #else
-#define TILES_OF_MANY_ROWS(vectors, transposed)
-#define ENTRIES_OF_MANY_ROWS(vectors, transposed)
+#define GATE_TILES(X) UP_TO_4(X, 3, ANYWHERE)
+#define PLAIN_TILES(X, vectors, where) UP_TO_6(X, vectors, where)
 #endif
-TILES(1, 0)
-TILES(2, 0)
-TILES(3, 0)
-TILES(1, 1)
-TILES(2, 1)
-static tile_function *const BY_ROWS[GATES][MOST_ROWS] = {ENTRIES(1, 0), ENTRIES(2, 0),
-                                                         ENTRIES(3, 0)};
-static tile_function *const BY_COLUMNS[PLAIN][MOST_ROWS] = {ENTRIES(1, 1), ENTRIES(2, 1)};
+GATE_TILES(TILE)
+PLAIN_TILES(TILE, 1, STRIDED)
+PLAIN_TILES(TILE, 2, STRIDED)
+PLAIN_TILES(TILE, 1, TRANSPOSED)
+PLAIN_TILES(TILE, 2, TRANSPOSED)
+static tile_function *const BY_ROWS[GATES][MOST_ROWS] = {
+    {PLAIN_TILES(ENTRY, 1, STRIDED)}, {PLAIN_TILES(ENTRY, 2, STRIDED)}, {GATE_TILES(ENTRY)}};
+static tile_function *const BY_LINES[PLAIN][MOST_ROWS] = {{PLAIN_TILES(ENTRY, 1, TRANSPOSED)},
+                                                          {PLAIN_TILES(ENTRY, 2, TRANSPOSED)}};
 
 /* One or two rows would leave the multipliers waiting for each other: they take several panels at once. */
-TILE(1, 2, 2, 0)
-TILE(1, 3, 2, 0)
-TILE(1, 4, 2, 0)
-TILE(2, 2, 2, 0)
-TILE(1, 2, 3, 0)
-TILE(1, 3, 3, 0)
-TILE(1, 4, 3, 0)
-TILE(2, 2, 3, 0)
+#define MORE_PANELS(X, vectors, where)                                                             \
+    X(1, 2, vectors, where) X(1, 3, vectors, where) X(1, 4, vectors, where)
+MORE_PANELS(TILE, 2, STRIDED)
+MORE_PANELS(TILE, 3, ANYWHERE)
+TILE(2, 2, 2, STRIDED)
+TILE(2, 2, 3, ANYWHERE)
 static tile_function *const ONE_ROW[PLAIN][MOST_PANELS] = {
-    {tile_1_1_2_0, tile_1_2_2_0, tile_1_3_2_0, tile_1_4_2_0},
-    {tile_1_1_3_0, tile_1_2_3_0, tile_1_3_3_0, tile_1_4_3_0},
+    {ENTRY(1, 1, 2, STRIDED) MORE_PANELS(ENTRY, 2, STRIDED)},
+    {ENTRY(1, 1, 3, ANYWHERE) MORE_PANELS(ENTRY, 3, ANYWHERE)},
 };
 static tile_function *const TWO_ROWS[PLAIN][2] = {
-    {tile_2_1_2_0, tile_2_2_2_0},
-    {tile_2_1_3_0, tile_2_2_3_0},
+    {ENTRY(2, 1, 2, STRIDED) ENTRY(2, 2, 2, STRIDED)},
+    {ENTRY(2, 1, 3, ANYWHERE) ENTRY(2, 2, 3, ANYWHERE)},
 };
 
 /* ---- packing ---------------------------------------------------------------------------------------------- */
@@ -201,7 +207,7 @@ static void pack_plain(const REAL *from, ptrdiff_t row_stride, ptrdiff_t column_
 
 /* C = start + A B, or C += A B, for rows [first, last) of A and C. */
 typedef struct {
-    rows a, c;
+    rows a, c;      /* A at one stride, unless B is in gate panels */
     int transposed; /* A is: its lines, a.stride apart, are walked along the depth */
     ptrdiff_t first, last;
     const REAL *b; /* packed, panels of `vectors` vectors */
@@ -219,7 +225,7 @@ typedef struct {
 } panels;
 
 INLINE tile_function *tile_for(ptrdiff_t row_count, const panels *p, int transposed) {
-    if (transposed) return BY_COLUMNS[p->vectors - 1][row_count - 1];
+    if (transposed) return BY_LINES[p->vectors - 1][row_count - 1];
     if (p->count == 1) return BY_ROWS[p->vectors - 1][row_count - 1];
     return row_count == 1 ? ONE_ROW[p->vectors - PLAIN][p->count - 1]
                           : TWO_ROWS[p->vectors - PLAIN][p->count - 1];

@@ -1,7 +1,7 @@
 """The operations, compiled: the functions of `fastgru.reference`, run by the C core.
 
-Each validates its arguments, allocates its results and makes one call of the bridge. What an operation computes is
-documented once, in `fastgru.reference`.
+Each validates its arguments, allocates its results and makes one call of the bridge. What an
+operation computes is documented once, in `fastgru.reference`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+GivenArray = TypeVar("GivenArray", Array, Array | None)
 
 
 def _documented(function: Function) -> Function:
@@ -42,10 +43,10 @@ def _documented(function: Function) -> Function:
     return function
 
 
-def _contiguous(a: Array | None) -> Array | None:
+def _contiguous(a: GivenArray) -> GivenArray:
     """Return an array that C can read as it is: itself, or a copy of one with other strides."""
     if a is None:
-        return None
+        return a
     flags = a.flags
     return a if flags.c_contiguous and flags.aligned else np.array(a, order="C")
 
@@ -55,7 +56,7 @@ def _aligned(a: Array) -> Array:
     return a if a.flags.aligned else a.copy()
 
 
-def _contiguous_rows(a: Array | None) -> Array | None:
+def _contiguous_rows(a: GivenArray) -> GivenArray:
     """Do the same for an array that may have any strides but the last."""
     if a is None or (a.strides[-1] == a.itemsize and a.flags.aligned):
         return a
@@ -104,6 +105,7 @@ def gru_forward(
     _refuse_unserved(mask, activation, recurrent_activation, input_dropout, recurrent_dropout)
     B, T, _, H, dtype = shape
     if type(kernel) is not PackedGRU:
+        assert recurrent_kernel is not None
         kernel = PackedGRU(_aligned(kernel), _aligned(recurrent_kernel), bool(reset_after))
     y = np.empty((B, T, H), dtype) if return_sequences else None
     h_n = np.empty((B, H), dtype)
@@ -123,16 +125,16 @@ def gru_forward(
 
 
 def _refuse_unserved(
-    mask: object,
-    activation: object,
-    recurrent_activation: object,
-    input_dropout: object,
-    recurrent_dropout: object,
+    mask: Array | None,
+    activation: str | Activation,
+    recurrent_activation: str | Activation,
+    input_dropout: Array | None,
+    recurrent_dropout: Array | None,
 ) -> None:
     """Refuse by name what only the reference serves."""
-    if mask is input_dropout is recurrent_dropout is None:
-        if activation == "tanh" and recurrent_activation == "sigmoid":
-            return
+    usual = activation == "tanh" and recurrent_activation == "sigmoid"
+    if usual and mask is input_dropout is recurrent_dropout is None:
+        return
     given = {
         "mask": mask is not None,
         "input_dropout": input_dropout is not None,

@@ -1,4 +1,4 @@
-"""The number of threads: setting it, where it comes from, and that the results don't depend on it."""
+"""The number of threads: setting it, its default, and that the results don't depend on it."""
 
 from __future__ import annotations
 

@@ -156,6 +156,31 @@ def test_a_library_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         assert not worker.alive
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
+def test_no_process_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+    adapter = library(tmp_path, "any").adapter
+    program = f"""
+import pathlib, time
+from fastgru._bench.workers import Peer, Worker
+worker = Worker(Peer(pathlib.Path({str(adapter)!r}), "any"))
+print(worker.id, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        worker = Path("/proc", parent.stdout.readline().decode().strip())
+        assert worker.exists()
+        parent.kill()
+    for _ in range(100):
+        try:
+            if (worker / "stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return  # dead, but nobody asked yet
+        except FileNotFoundError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it is still there")
+
+
 def test_threads_and_cores_are_pinned(tmp_path: Path) -> None:
     body = "assert (threads, os.environ['OMP_NUM_THREADS']) == (1, '1'); "
     body += "assert len(os.sched_getaffinity(0)) == 1"

@@ -8,10 +8,12 @@ JSON, a line each, on standard input; so are the answers on standard output.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib.util
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +27,8 @@ Run = Callable[[], Any]
 def main() -> None:
     """Answer requests until there are no more."""
     adapter, threads, cores = sys.argv[1:]
+    if sys.platform == "linux":  # a stopped process does not see that there are no more requests
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, map(int, cores.split(",")))
     # Libraries print: only answers may go to what is standard output now.

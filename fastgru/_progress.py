@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -12,7 +13,7 @@ _REFRESH = 0.1  # seconds between two updates of the numbers beside a bar
 
 
 def for_verbosity(verbose: Any) -> list[Progress]:
-    """Return what shows the progress of fit: nothing, a bar, or plain lines.
+    """Return what shows progress: nothing, a bar, or plain lines.
 
     Parameters
     ----------
@@ -23,15 +24,6 @@ def for_verbosity(verbose: Any) -> list[Progress]:
     if verbose == 0:
         return []
     return [ProgressBar() if verbose == 1 and _terminal() else ProgressLines()]
-
-
-def for_batches(verbose: Any, steps: int) -> list[Progress]:
-    """Return what shows the progress of evaluate and predict.
-
-    That is a bar if there are several batches and stderr is a terminal, else nothing.
-    """
-    shown = checked_verbosity(verbose) == 1 and steps > 1 and _terminal()
-    return [ProgressBar()] if shown else []
 
 
 def checked_verbosity(verbose: Any) -> int:
@@ -53,103 +45,147 @@ def _terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+def _columns() -> int:
+    """Return the width of the terminal; 80 if it has none, as that of a container may."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
 def _numbers(logs: Logs | None) -> str:
     return "".join(f" - {name}: {value:.4f}" for name, value in (logs or {}).items())
-
-
-class Progress(Callback):
-    """What shows progress; to be closed whatever happens."""
-
-    def close(self, logs: Logs | None = None) -> None:
-        """End what is open."""
-
-
-class ProgressLines(Progress):
-    """Prints a line at the end of each epoch."""
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Take the time."""
-        self._begun = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Print the line."""
-        seconds = time.perf_counter() - self._begun
-        head = f"Epoch {epoch + 1}/{self.params['epochs']} - {_duration(seconds)}"
-        print(head + _numbers(logs), flush=True)
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.1f}s" if seconds >= 1 else f"{1e3 * seconds:.1f}ms"
 
 
+class Progress(Callback):
+    """What shows progress: that of epochs, of evaluate and of predict, each with a title.
+
+    Subclasses say what begins, advances and ends; :meth:`close` is called whatever happens.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._training = False
+
+    def begin(self, title: str) -> None:
+        """Begin an epoch, evaluate or predict."""
+
+    def advance(self, logs: Logs | None) -> None:
+        """Take in a batch."""
+
+    def end(self, logs: Logs | None) -> None:
+        """End what was begun."""
+
+    def close(self) -> None:
+        """End what is open after an error."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Note that tests from now on are validations, which the line of the epoch tells of."""
+        self._training = True
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Begin an epoch."""
+        self.begin(f"Epoch {epoch + 1}/{self.params['epochs']}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """End an epoch."""
+        self.end(logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Begin evaluate."""
+        if not self._training:
+            self.begin("Evaluate")
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """End evaluate."""
+        if not self._training:
+            self.end(logs)
+
+
+class ProgressLines(Progress):
+    """Prints a line at the end of each epoch, and of evaluate."""
+
+    def begin(self, title: str) -> None:
+        """Take the time."""
+        self._title, self._begun = title, time.perf_counter()
+
+    def end(self, logs: Logs | None) -> None:
+        """Print the line."""
+        seconds = time.perf_counter() - self._begun
+        print(f"{self._title} - {_duration(seconds)}{_numbers(logs)}", flush=True)
+
+
 class ProgressBar(Progress):
-    """Draws a bar on stderr, for each epoch or for the batches of evaluate or predict."""
+    """Draws a bar on stderr for each epoch, for evaluate, and for the batches of predict."""
 
     def __init__(self) -> None:
         super().__init__()
         self._bar: Any = None
-        self._training = False
 
-    def _open(self, title: str) -> None:
+    def begin(self, title: str) -> None:
+        """Open a bar, as wide as the terminal."""
         from tqdm import tqdm  # type: ignore[import-untyped]
 
-        self._bar = tqdm(total=self.params["steps"], desc=title, file=sys.stderr)
-        self._refreshed = time.monotonic()
+        self._bar = tqdm(
+            total=self.params["steps"],
+            desc=title,
+            file=sys.stderr,
+            ncols=_columns(),
+            nrows=24,  # asked of the terminal otherwise, which may not know
+            bar_format=_layout("{remaining} left"),
+        )
+        self._begun = self._shown = time.perf_counter()
 
-    def _advance(self, logs: Logs | None) -> None:
-        now = time.monotonic()
-        if now - self._refreshed >= _REFRESH:
-            self._refreshed = now
-            self._bar.set_postfix_str(_numbers(logs)[3:], refresh=False)
+    def advance(self, logs: Logs | None) -> None:
+        """Advance the bar, and now and then the numbers beside it."""
+        now = time.perf_counter()
+        if now - self._shown >= _REFRESH:
+            self._shown = now
+            self._bar.bar_format = _layout("{remaining} left", logs)
         self._bar.update()
 
-    def close(self, logs: Logs | None = None) -> None:
-        """Show the last numbers and end the bar, if one is open."""
+    def end(self, logs: Logs | None) -> None:
+        """Leave a short bar with all numbers, which may be wider than the terminal."""
+        self._bar.bar_format = _layout(_duration(time.perf_counter() - self._begun), logs)
+        self._bar.ncols = None
+        self.close()
+
+    def close(self) -> None:
+        """Close the bar, if one is open."""
         if self._bar is not None:
-            if logs:
-                self._bar.set_postfix_str(_numbers(logs)[3:], refresh=False)
             self._bar.close()
             self._bar = None
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Note that tests from now on are validations, without a bar of their own."""
-        self._training = True
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Open the bar of an epoch."""
-        self._open(f"Epoch {epoch + 1}/{self.params['epochs']}")
-
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Advance."""
-        self._advance(logs)
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Close the bar of an epoch."""
-        self.close(logs)
-
-    def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Open the bar of evaluate."""
-        if not self._training:
-            self._open("Evaluate")
+        self.advance(logs)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Advance."""
         if not self._training:
-            self._advance(logs)
-
-    def on_test_end(self, logs: Logs | None = None) -> None:
-        """Close the bar of evaluate."""
-        if not self._training:
-            self.close(logs)
+            self.advance(logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Open the bar of predict."""
-        self._open("Predict")
+        """Open the bar of predict, if it takes several batches."""
+        if self.params["steps"] > 1:
+            self.begin("Predict")
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Advance."""
-        self._advance(None)
+        if self._bar is not None:
+            self.advance(None)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """Close the bar of predict."""
-        self.close()
+        if self._bar is not None:
+            self.end(None)
+
+
+def _layout(time_shown: str, logs: Logs | None = None) -> str:
+    """Return what tqdm calls a bar_format. The numbers come last, where nothing cuts into them."""
+    numbers = _numbers(logs).replace("{", "{{").replace("}", "}}")
+    return "{desc} {n_fmt}/{total_fmt} |{bar}| " + time_shown + numbers

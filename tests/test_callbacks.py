@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import struct
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from fastgru import Sequential
 from fastgru.callbacks import Callback, CallbackList, History
 from fastgru.layers import Dense
+from fastgru.metrics import BinaryAccuracy
 
 X = np.random.default_rng(1).normal(size=(10, 3))
 Y = (X.sum(axis=1) > 0).astype(int)
@@ -168,19 +173,66 @@ def test_lines_where_there_is_no_terminal(capsys):
         assert err == ""
 
 
+def shown(terminal):
+    """Return what was written, one entry for each time that the line was drawn anew."""
+    return [line.rstrip() for line in terminal.getvalue().replace("\n", "\r").split("\r")]
+
+
 def test_a_bar_on_a_terminal(capsys, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    make_model().fit(X, Y, batch_size=2, epochs=2, validation_split=0.2)
-    shown = terminal.getvalue()
-    assert "Epoch 1/2: 100%" in shown and "Epoch 2/2: 100%" in shown and "4/4" in shown
-    assert ", loss: " in shown and "val_accuracy: " in shown
+    model = make_model()
+    logs = model.fit(X, Y, batch_size=2, epochs=2, validation_split=0.2).history
+    for epoch in (0, 1):
+        begun, ended = (line for line in shown(terminal) if f"Epoch {epoch + 1}/2" in line)
+        assert begun.startswith(f"Epoch {epoch + 1}/2 0/4 |   ") and len(begun) <= 80
+        assert f"/2 4/4 |{10 * '█'}| " in ended or f"/2 4/4 |{10 * '#'}| " in ended
+        numbers = [f" - {name}: {values[epoch]:.4f}" for name, values in logs.items()]
+        assert len(numbers) == 4 and ended.endswith("".join(numbers))
     assert capsys.readouterr().out == ""
 
     terminal.truncate(0)
-    make_model().fit(X, Y, epochs=2, verbose=2)
+    model.fit(X, Y, epochs=2, verbose=2)
     assert terminal.getvalue().strip("\0") == ""
     assert capsys.readouterr().out.startswith("Epoch 1/2 - ")
+
+
+def test_a_bar_shows_the_numbers_while_it_runs(monkeypatch):
+    class Slow(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            time.sleep(0.11)
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    make_model().fit(X, Y, batch_size=4, callbacks=[Slow()])
+    (line,) = (line for line in shown(terminal) if " 2/3 " in line)
+    assert re.search(r"\| 00:00 left - loss: \d\.\d{4} - accuracy: \d\.\d{4}$", line)
+
+
+def test_a_metric_may_have_any_name(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    model = make_model()
+    model.compile("adam", "bce", metrics=[BinaryAccuracy("{share}", threshold=0.4)])
+    model.fit(X, Y)
+    assert " - {share}: " in terminal.getvalue()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="a system without pseudo-terminals")
+@pytest.mark.parametrize("columns", [0, 60])
+def test_a_bar_fits_a_terminal_of_any_width(monkeypatch, columns):
+    master, slave = os.openpty()
+    fcntl = pytest.importorskip("fcntl")
+    termios = pytest.importorskip("termios")
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 0, columns, 0, 0))
+    with open(slave, "w") as terminal, open(master, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        make_model().fit(X, Y, epochs=1)
+        terminal.flush()
+        written = screen.read(10_000).decode()
+    begun, ended = (line.rstrip() for line in written.split("\r") if "Epoch 1/1" in line)
+    assert begun.endswith("| ? left") and len(begun) == (columns or 80)
+    assert re.search(r"accuracy: \d\.\d{4}$", ended)
 
 
 def test_a_bar_is_closed_when_fit_is_interrupted(monkeypatch):
@@ -195,18 +247,31 @@ def test_a_bar_is_closed_when_fit_is_interrupted(monkeypatch):
     assert terminal.getvalue().endswith("\n")
 
 
-def test_evaluate_and_predict_are_quiet_unless_they_take_several_batches(capsys, monkeypatch):
-    terminal = Terminal()
+def test_evaluate_tells_its_numbers_and_predict_nothing(capsys, monkeypatch):
     model = make_model()
-    model.evaluate(X, Y)
-    model.predict(X, batch_size=2)
-    assert capsys.readouterr() == ("", "")
+    for verbose in ("auto", 1, 2):
+        loss, accuracy = model.evaluate(X, Y, verbose=verbose)
+        model.predict(X, batch_size=2, verbose=verbose)
+        out, err = capsys.readouterr()
+        assert re.fullmatch(r"Evaluate - [\d.]+m?s - (.*)\n", out)[1] == (
+            f"loss: {loss:.4f} - accuracy: {accuracy:.4f}"
+        )
+        assert err == ""
+
+
+def test_bars_of_evaluate_and_predict(capsys, monkeypatch):
+    terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    model = make_model()
     model.predict(X)
-    assert terminal.getvalue() == ""
+    assert terminal.getvalue() == ""  # one batch needs no bar
     model.predict(X, batch_size=2)
-    model.evaluate(X, Y, batch_size=2)
-    assert "Predict: 100%" in terminal.getvalue() and "Evaluate: 100%" in terminal.getvalue()
+    loss, accuracy = model.evaluate(X, Y, batch_size=2)
+    lines = shown(terminal)
+    assert any(line.startswith("Predict 5/5 |") for line in lines)
+    numbers = f"s - loss: {loss:.4f} - accuracy: {accuracy:.4f}"
+    assert any(line.startswith("Evaluate 5/5 |") and line.endswith(numbers) for line in lines)
+    assert capsys.readouterr().out == ""
 
 
 def test_silence(capsys, monkeypatch):

@@ -202,7 +202,7 @@ def evaluate(
     size = checked_count("batch_size", batch_size, _BATCH)
     data = prepare(model, x, y)
     steps = -(-len(data.x) // size)
-    bars = _progress.for_batches(verbose, steps)
+    bars = _progress.for_verbosity(verbose)
     called = CallbackList([*CallbackList(callbacks).callbacks, *bars], model, steps=steps)
     try:
         return _test(Pass(model, data), data, size, called)
@@ -235,7 +235,7 @@ def predict(
     size = checked_count("batch_size", batch_size, _BATCH)
     array = model.check_input("x", x)
     steps = -(-len(array) // size)
-    bars = _progress.for_batches(verbose, steps)
+    bars = _progress.for_verbosity(verbose)
     called = CallbackList([*CallbackList(callbacks).callbacks, *bars], model, steps=steps)
     try:
         called.call("on_predict_begin", {})

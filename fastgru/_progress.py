@@ -127,35 +127,43 @@ class ProgressBar(Progress):
         self._bar: Any = None
 
     def begin(self, title: str) -> None:
-        """Open a bar, as wide as the terminal."""
-        from tqdm import tqdm  # type: ignore[import-untyped]
+        """Open a bar as wide as the terminal, unless there is but one step."""
+        self._title = title
+        if self.params["steps"] > 1:
+            from tqdm import tqdm  # type: ignore[import-untyped]
 
-        self._bar = tqdm(
-            total=self.params["steps"],
-            desc=title,
-            file=sys.stderr,
-            ncols=_columns(),
-            nrows=24,  # asked of the terminal otherwise, which may not know
-            bar_format=_layout("{remaining} left"),
-        )
+            self._bar = tqdm(
+                total=self.params["steps"],
+                desc=title,
+                file=sys.stderr,
+                ncols=_columns(),
+                nrows=24,  # asked of the terminal otherwise, which may not know
+                bar_format=_layout(),
+            )
         self._begun = self._shown = time.perf_counter()
 
     def advance(self, logs: Logs | None) -> None:
         """Advance the bar, and now and then the numbers beside it."""
+        if self._bar is None:
+            return
         now = time.perf_counter()
         if now - self._shown >= _REFRESH:
             self._shown = now
-            self._bar.bar_format = _layout("{remaining} left", logs)
+            self._bar.bar_format = _layout(logs)
         self._bar.update()
 
     def end(self, logs: Logs | None) -> None:
         """Leave a short bar with all numbers, which may be wider than the terminal."""
-        self._bar.bar_format = _layout(_duration(time.perf_counter() - self._begun), logs)
-        self._bar.ncols = None
+        seconds = time.perf_counter() - self._begun
+        if self._bar is not None:
+            self._bar.leave = False
         self.close()
+        steps = self.params["steps"]
+        line = f"{self._title} {steps}/{steps} |{10 * _block()}| {_duration(seconds)}"
+        print(line + _numbers(logs), file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Close the bar, if one is open."""
+        """Close the bar where it stands, if one is open."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -170,22 +178,29 @@ class ProgressBar(Progress):
             self.advance(logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Open the bar of predict, if it takes several batches."""
-        if self.params["steps"] > 1:
-            self.begin("Predict")
+        """Open the bar of predict."""
+        self.begin("Predict")
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Advance."""
-        if self._bar is not None:
-            self.advance(None)
+        self.advance(None)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Close the bar of predict."""
+        """End predict, which leaves nothing if it took one batch."""
         if self._bar is not None:
             self.end(None)
 
 
-def _layout(time_shown: str, logs: Logs | None = None) -> str:
-    """Return what tqdm calls a bar_format. The numbers come last, where nothing cuts into them."""
+def _layout(logs: Logs | None = None) -> str:
+    """Return what tqdm calls a bar_format. The bar is what gives way where the line is short."""
     numbers = _numbers(logs).replace("{", "{{").replace("}", "}}")
-    return "{desc} {n_fmt}/{total_fmt} |{bar}| " + time_shown + numbers
+    return "{desc} {n_fmt}/{total_fmt} |{bar}| {remaining} left" + numbers
+
+
+def _block() -> str:
+    """Return what a full bar is made of: a block, or what stands for it as in tqdm."""
+    try:
+        "█".encode(sys.stderr.encoding or "ascii")
+    except (UnicodeEncodeError, AttributeError):
+        return "#"
+    return "█"

@@ -186,7 +186,7 @@ def test_a_bar_on_a_terminal(capsys, monkeypatch):
     for epoch in (0, 1):
         begun, ended = (line for line in shown(terminal) if f"Epoch {epoch + 1}/2" in line)
         assert begun.startswith(f"Epoch {epoch + 1}/2 0/4 |   ") and len(begun) <= 80
-        assert f"/2 4/4 |{10 * '█'}| " in ended or f"/2 4/4 |{10 * '#'}| " in ended
+        assert re.search(r"/2 4/4 \|[█#]{10}\| [\d.]+m?s - loss: ", ended)
         numbers = [f" - {name}: {values[epoch]:.4f}" for name, values in logs.items()]
         assert len(numbers) == 4 and ended.endswith("".join(numbers))
     assert capsys.readouterr().out == ""
@@ -209,6 +209,14 @@ def test_a_bar_shows_the_numbers_while_it_runs(monkeypatch):
     assert re.search(r"\| 00:00 left - loss: \d\.\d{4} - accuracy: \d\.\d{4}$", line)
 
 
+def test_an_epoch_of_one_step_is_a_bar_at_once(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    make_model().fit(X, Y, epochs=2)
+    for epoch, line in enumerate(terminal.getvalue().splitlines()):
+        assert re.fullmatch(rf"Epoch {epoch + 1}/2 1/1 \|[█#]{{10}}\| .* - accuracy: \S+", line)
+
+
 def test_a_metric_may_have_any_name(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -227,7 +235,7 @@ def test_a_bar_fits_a_terminal_of_any_width(monkeypatch, columns):
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 0, columns, 0, 0))
     with open(slave, "w") as terminal, open(master, "rb", buffering=0) as screen:
         monkeypatch.setattr(sys, "stderr", terminal)
-        make_model().fit(X, Y, epochs=1)
+        make_model().fit(X, Y, batch_size=5)
         terminal.flush()
         written = screen.read(10_000).decode()
     begun, ended = (line.rstrip() for line in written.split("\r") if "Epoch 1/1" in line)

@@ -11,6 +11,8 @@ is verified against the reference first. The picture needs Matplotlib.
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import statistics
 import sys
 import time
@@ -27,6 +29,7 @@ from cases import GRUCase, assert_close, run_gru  # noqa: E402
 
 from fastgru import ops, reference  # noqa: E402
 from fastgru._bench import machine  # noqa: E402
+from fastgru._bench.quiet import least_disturbed  # noqa: E402
 
 # Powers of two and their neighbours, where lanes and cache sets begin anew.
 TO_9 = (1, 2, 3, 4, 5, 7, 8, 9)
@@ -93,15 +96,29 @@ def job(case: GRUCase) -> Callable[[], object]:
     return run
 
 
-def take_turn(point: Point, seconds: float) -> None:
-    """Run a point for some seconds and note the median time of a run."""
+def median_of_runs(point: Point, seconds: float) -> float:
+    """Run a point for some seconds; return the median time of a run."""
     clock, times = time.perf_counter, []
     end = clock() + seconds
     while len(times) < 3 or clock() < end:
         start = clock()
         point.run()
         times.append(clock() - start)
-    point.rounds.append(statistics.median(times[1:]))
+    return statistics.median(times[1:])
+
+
+def take_turns(found: list[Point], rounds: int, seconds: float) -> None:
+    """Time all points in turn; tell how often others disturbed."""
+    core = machine.usable_cores()[0]
+    disturbed = 0
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    for point in found * rounds:
+        turn = functools.partial(median_of_runs, point, seconds)
+        median, others = least_disturbed(turn, os.getpid(), [core])
+        point.rounds.append(median)
+        disturbed += others
+    print(f"\nIn {disturbed / len(found) / rounds:.0%} of the rounds others used the same core.")
 
 
 def worst_cliff(found: list[Point]) -> tuple[float, int]:
@@ -147,15 +164,13 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE.png")
     parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=list(SWEEPS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.02, help="of each size in a round")
+    parser.add_argument("--seconds", type=float, default=0.05, help="of each size in a round")
     parser.add_argument("--no-verify", action="store_true", help="skip what was verified before")
     options = parser.parse_args()
 
     sweeps = {x: points(SWEEPS[x], not options.no_verify) for x in options.sweeps}
     for letter, found in sweeps.items():
-        for _ in range(options.rounds):
-            for point in found:
-                take_turn(point, options.seconds)
+        take_turns(found, options.rounds, options.seconds)
         power = SWEEPS[letter].power
         unit = f"µs / {letter}{'²' if power == 2 else ''}"
         print(f"\n| {letter} | ms | {unit} |\n|---|---|---|")

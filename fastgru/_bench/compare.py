@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from fastgru._bench.quiet import Watch
+from fastgru._bench.quiet import least_disturbed
 from fastgru._bench.workers import LeftOut, Peer, Worker
 
 __all__ = ["RESULTS", "TOLERANCE", "Libraries", "Runs", "compare"]
 
 # Of the largest element. Half-width arithmetic would not pass; libraries' Adams differ in epsilon.
 TOLERANCE = {"infer": 1e-4, "train": 1e-4, "step": 2e-3}
-DISTURBED = 0.2  # cores that others used, on average over a turn
 RESULTS = {
     "infer": ("y",),
     "train": ("y", "dx", "dkernel", "drecurrent_kernel", "dbias"),
@@ -169,23 +169,18 @@ def compare(
         each_round()
         for name, run in _still_in(runs):
             try:
-                others, median = min(_turns(libraries.worker(name), seconds))
+                worker = libraries.worker(name)
+                turn = partial(_median, worker, seconds)
+                median, disturbed = least_disturbed(turn, worker.id, worker.cores)
                 run.rounds.append(median)
-                run.disturbed += others > DISTURBED
+                run.disturbed += disturbed
             except LeftOut as error:
                 run.left_out = str(error)
     return runs
 
 
-def _turns(worker: Worker, seconds: float) -> Iterator[tuple[float, float]]:
-    """Time a library until a turn was not disturbed: how many cores others used, and the median."""
-    for _ in range(3):
-        watch = Watch(worker.id, worker.cores)
-        median = worker.ask("time", seconds=seconds)["seconds"]
-        others = watch.others()
-        yield others, median
-        if others <= DISTURBED:
-            return
+def _median(worker: Worker, seconds: float) -> float:
+    return float(worker.ask("time", seconds=seconds)["seconds"])
 
 
 def _still_in(runs: dict[str, Runs]) -> Iterable[tuple[str, Runs]]:

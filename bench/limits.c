@@ -47,8 +47,18 @@ static double multiply_add(long rounds, volatile float *sink) {
         s0 = s0 * a + s0, s1 = s1 * a + s1, s2 = s2 * a + s2, s3 = s3 * a + s3;
         s4 = s4 * a + s4, s5 = s5 * a + s5, s6 = s6 * a + s6, s7 = s7 * a + s7;
         s8 = s8 * a + s8, s9 = s9 * a + s9, s10 = s10 * a + s10, s11 = s11 * a + s11;
-        KEEP(s0); KEEP(s1); KEEP(s2); KEEP(s3); KEEP(s4); KEEP(s5);
-        KEEP(s6); KEEP(s7); KEEP(s8); KEEP(s9); KEEP(s10); KEEP(s11);
+        KEEP(s0);
+        KEEP(s1);
+        KEEP(s2);
+        KEEP(s3);
+        KEEP(s4);
+        KEEP(s5);
+        KEEP(s6);
+        KEEP(s7);
+        KEEP(s8);
+        KEEP(s9);
+        KEEP(s10);
+        KEEP(s11);
     }
     s0 += s1 + s2 + s3 + s4 + s5 + s6 + s7 + s8 + s9 + s10 + s11;
     *sink += s0[0];

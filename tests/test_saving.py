@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -96,6 +97,21 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, failure):
     with pytest.raises(type(failure)):
         make_model(8).save_weights(path)
     assert path.read_bytes() == content and os.listdir(tmp_path) == ["model.npz"]
+
+
+def test_threads_may_save_at_once(tmp_path):
+    model, path = make_model(), tmp_path / "model.npz"
+    with ThreadPoolExecutor(4) as pool:
+        for saved in [pool.submit(model.save_weights, path) for _ in range(40)]:
+            saved.result()
+    assert os.listdir(tmp_path) == ["model.npz"]
+    model.load_weights(path)
+
+
+def test_what_a_killed_save_left_does_not_stop_the_next(tmp_path):
+    (tmp_path / f".model.npz.{os.getpid()}.tmp").write_bytes(b"half")
+    make_model().save_weights(tmp_path / "model.npz")
+    make_model().load_weights(tmp_path / "model.npz")
 
 
 def test_paths():

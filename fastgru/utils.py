@@ -61,6 +61,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     TypeError, ValueError
         If the labels are not integers from 0 to `num_classes` - 1.
     """
+    if not isinstance(num_classes, int | np.integer | None):
+        raise TypeError(f"num_classes: expected an integer, got {num_classes!r}")
     labels = to_array("x", x)
     if (labels != np.floor(labels)).any():
         raise ValueError("x: expected whole numbers as labels")

@@ -53,7 +53,11 @@ def test_pad_sequences_of_vectors_and_of_strings():
         (lambda: pad_sequences(RAGGED, truncating="left"), "truncating: expected 'pre' or 'post'"),
         (lambda: pad_sequences(RAGGED, maxlen=-1), "maxlen: expected an integer of at least 0"),
         (lambda: pad_sequences(RAGGED, maxlen=1.5), "maxlen: expected an integer of at least 0"),
-        (lambda: pad_sequences([[1.5], [2]]), "sequence 0 holds fractions, which int32 would lose"),
+        (lambda: pad_sequences([[1], [2, 1.5]]), "sequence 1: dtype int32 would change 1.5; pass"),
+        (lambda: pad_sequences([[2**40]]), "sequence 0: dtype int32 would change 1099511627776"),
+        (lambda: pad_sequences([[np.nan]]), "sequence 0: dtype int32 would change nan"),
+        (lambda: pad_sequences([[-1]], dtype="uint8"), "sequence 0: dtype uint8 would change -1"),
+        (lambda: pad_sequences(RAGGED, value=0.5), "value: dtype int32 would change 0.5"),
         (
             lambda: pad_sequences([np.ones((2, 3)), np.ones((1, 2))]),
             r"steps of shape \(3,\).*number 1",
@@ -63,6 +67,17 @@ def test_pad_sequences_of_vectors_and_of_strings():
 def test_pad_sequences_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_padding_of_what_is_no_number():
+    for sequences in ([["a"]], [[None]]):
+        with pytest.raises(TypeError, match="sequence 0: expected numbers for dtype int32, got"):
+            pad_sequences(sequences)
+
+
+def test_large_and_whole_numbers_are_kept():
+    assert pad_sequences([[2**40]], dtype="int64", value=-1, maxlen=2).tolist() == [[-1, 2**40]]
+    assert pad_sequences([[3.0, -2.0]]).tolist() == [[3, -2]]
 
 
 def test_to_categorical():
@@ -76,6 +91,8 @@ def test_to_categorical():
         to_categorical([0, -1])
     with pytest.raises(ValueError, match="whole numbers"):
         to_categorical([0.5])
+    with pytest.raises(TypeError, match="num_classes: expected an integer, got '3'"):
+        to_categorical([0], "3")
 
 
 def test_a_seed_begins_all_randomness():

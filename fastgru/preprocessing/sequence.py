@@ -44,7 +44,9 @@ def pad_sequences(
     ------
     ValueError
         If `sequences` is not a sequence of sequences, their trailing sizes differ, `padding`,
-        `truncating` or `maxlen` is out of range, or an integer `dtype` would lose fractions.
+        `truncating` or `maxlen` is out of range, or an integer `dtype` would change a number.
+    TypeError
+        If an integer `dtype` is to hold something else than numbers.
     """
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in ("pre", "post"):
@@ -57,12 +59,13 @@ def pad_sequences(
 
     trailing = next((np.shape(s)[1:] for s, n in zip(sequences, lengths, strict=True) if n), ())
     result = np.full((len(lengths), maxlen, *trailing), value, dtype=dtype)
+    _cast(value, result.dtype, "value")
     for i, (sequence, length) in enumerate(zip(sequences, lengths, strict=True)):
         kept = min(length, maxlen)
         if not kept:
             continue
         start = length - kept if truncating == "pre" else 0
-        part = _cast(sequence[start : start + kept], result.dtype, i)
+        part = _cast(sequence[start : start + kept], result.dtype, f"sequence {i}")
         if part.shape[1:] != trailing:
             raise ValueError(
                 f"sequences: expected steps of shape {trailing} in all sequences, "
@@ -86,11 +89,19 @@ def _lengths(sequences: Any) -> list[int]:
     return lengths
 
 
-def _cast(part: Any, dtype: np.dtype, number: int) -> np.ndarray:
-    values = np.asarray(part) if dtype.kind in "iu" else np.asarray(part, dtype=dtype)
-    if dtype.kind in "iu" and values.dtype.kind == "f" and (values != np.floor(values)).any():
+def _cast(part: Any, dtype: np.dtype, name: str) -> np.ndarray:
+    """Return an array of a dtype; refuse numbers that an integer dtype would change."""
+    if dtype.kind not in "iu":
+        return np.asarray(part, dtype=dtype)
+    values = np.asarray(part)
+    if values.dtype.kind not in "iufb":
+        raise TypeError(f"{name}: expected numbers for dtype {dtype}, got {part!r}")
+    with np.errstate(invalid="ignore"):
+        cast: np.ndarray = values.astype(dtype, copy=False)
+    changed = cast != values
+    if changed.any():
         raise ValueError(
-            f"dtype: sequence {number} holds fractions, which {dtype} would lose; "
-            "pass dtype='float32'"
+            f"{name}: dtype {dtype} would change {values[changed].flat[0]}; "
+            "pass another, such as dtype='int64' or 'float32'"
         )
-    return values.astype(dtype, copy=False)
+    return cast

@@ -13,10 +13,13 @@ def to_array(name: str, value: Any) -> np.ndarray:
     Raises
     ------
     TypeError
-        If it does not hold real numbers.
+        If it does not hold real numbers, or has a mask, which would be ignored.
     ValueError
         If its rows have different lengths.
     """
+    subclass = isinstance(value, np.ndarray) and type(value) is not np.ndarray
+    if subclass and isinstance(value, np.ma.MaskedArray):  # numpy.ma takes time to load
+        raise TypeError(f"{name}: expected an array without a mask; see its method filled")
     try:
         array = np.asarray(value)
     except ValueError:
@@ -24,7 +27,8 @@ def to_array(name: str, value: Any) -> np.ndarray:
             f"{name}: rows have different lengths; pad them with pad_sequences"
         ) from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected real numbers, got an array of {array.dtype}")
+        got = f"an array of {array.dtype}" if array.ndim else type(value).__name__
+        raise TypeError(f"{name}: expected real numbers, got {got}")
     return array
 
 

@@ -94,6 +94,8 @@ def _number(name: str, value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a number, got {_type_name(value)}") from None
+    except OverflowError:
+        raise ValueError(f"{name}: expected a finite number, got a larger one") from None
 
 
 def _integer(name: str, value: Any) -> int:
@@ -367,6 +369,8 @@ def adam_update(
     t = _integer("step", step)
     if t < 1:
         raise ValueError(f"step: expected at least 1, got {t}")
+    if t >= 2**63:
+        raise ValueError("step: expected a number below 2**63, got a larger one")
     rate = _number("learning_rate", learning_rate)
     b1 = _number("beta_1", beta_1)
     b2 = _number("beta_2", beta_2)

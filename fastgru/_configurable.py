@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
@@ -63,11 +64,14 @@ def refuse(owner: str, **arguments: Any) -> None:
     """
     for name, value in arguments.items():
         if value is not None and value is not False and not (_is_number(value) and value == 0):
-            raise NotImplementedError(f"{owner}: the argument {name}={value!r} is not served yet")
+            shown = f"{name}={reprlib.repr(value)}"
+            raise NotImplementedError(f"{owner}: the argument {shown} is not served yet")
 
 
 def refuse_unknown(owner: type, unknown: Iterable[str], *bases: type) -> None:
-    """Refuse keyword arguments that neither a class nor its bases know; list the close ones.
+    """Refuse keyword arguments that neither a class nor its bases know.
+
+    The message lists the close ones, or else all.
 
     Raises
     ------
@@ -75,8 +79,9 @@ def refuse_unknown(owner: type, unknown: Iterable[str], *bases: type) -> None:
         If there is any.
     """
     for name in unknown:
-        known = [name for kind in (owner, *bases) for name in constructor_arguments(kind)]
-        raise TypeError(f"{owner.__name__}: unknown argument {name!r}{did_you_mean(name, known)}")
+        known = dict.fromkeys(a for kind in (owner, *bases) for a in constructor_arguments(kind))
+        close = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+        raise TypeError(f"{owner.__name__}: unknown argument {name!r}{close}")
 
 
 def _is_number(value: Any) -> bool:
@@ -135,22 +140,23 @@ class Registry(Generic[T]):
         if isinstance(identifier, type) and issubclass(identifier, self.base):
             return identifier()
         if isinstance(identifier, str):
-            return self.find(identifier)()
-        if isinstance(identifier, Mapping) and "class_name" in identifier:
-            return self.find(identifier["class_name"]).from_config(identifier.get("config", {}))
+            return self.find(identifier, argument)()
+        if isinstance(identifier, Mapping) and isinstance(identifier.get("class_name"), str):
+            cls = self.find(identifier["class_name"], argument)
+            return cls.from_config(identifier.get("config", {}))
         raise TypeError(
             f"{argument or self.kind}: expected a name or an instance of {self.base.__name__}, "
             f"got {identifier!r} ({type(identifier).__name__})"
         )
 
-    def find(self, name: str) -> type[T]:
+    def find(self, name: str, argument: str | None = None) -> type[T]:
         """Return the class of a name."""
         cls = self.classes.get(name) or self.names.get(name) or self.names.get(name.lower())
-        return cls or self._unknown(name)
+        return cls or self._unknown(name, argument or self.kind)
 
-    def _unknown(self, name: str) -> NoReturn:
+    def _unknown(self, name: str, argument: str) -> NoReturn:
         served = ", ".join(sorted(self.names))
         if name.lower() in self.unserved or snake_case(name) in self.unserved:
             raise NotImplementedError(f"{self.kind} {name!r} is not served yet; served: {served}")
         close = did_you_mean(name, [*self.names, *self.unserved])
-        raise ValueError(f"{self.kind}: unknown name {name!r}{close or f'; known: {served}'}")
+        raise ValueError(f"{argument}: unknown name {name!r}{close or f'; known: {served}'}")

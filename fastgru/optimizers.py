@@ -185,6 +185,8 @@ def _number(name: str, value: Any, below: float = math.inf) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected a number, got {value!r}") from None
+    except OverflowError:
+        number = math.inf
     if not 0 <= number < below:
         limit = "" if math.isinf(below) else f" and below {below}"
         raise ValueError(f"{name}: expected a number of at least 0{limit}, got {value!r}")

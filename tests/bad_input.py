@@ -354,6 +354,8 @@ _ADAM = [
     ({"step": 0}, ValueError, "step: expected at least 1, got 0"),
     ({"step": 1.0}, TypeError, "step: expected an integer, got float"),
     ({"learning_rate": np.nan}, ValueError, "learning_rate: expected a finite number, got nan"),
+    ({"step": 10**400}, ValueError, "step: expected a number below 2**63, got a larger one"),
+    ({"learning_rate": 10**400}, ValueError, "learning_rate: expected a finite number, got a"),
     ({"learning_rate": None}, TypeError, "learning_rate: expected a number, got None"),
     ({"beta_1": 1.0}, ValueError, "beta_1: expected a number in [0, 1), got 1.0"),
     ({"beta_2": -0.1}, ValueError, "beta_2: expected a number in [0, 1), got -0.1"),

@@ -67,6 +67,12 @@ def test_what_is_not_served_is_refused_by_name(kind, arguments):
         kind(**arguments)
 
 
+def test_a_refusal_of_a_large_argument_is_short():
+    with pytest.raises(NotImplementedError, match="GRU: the argument mask=") as caught:
+        GRU(3)(X, mask=np.ones((400, 300), bool))
+    assert len(str(caught.value)) < 100 and "\n" not in str(caught.value)
+
+
 def test_masks_are_refused_by_name():
     mask = np.array([[True] * 4] * 3)
     for layer in (GRU(3), Dense(3), Dropout(0.5)):
@@ -319,6 +325,7 @@ def test_get_weights_returns_copies_and_set_weights_takes_them():
         (lambda w: w[:2], ValueError, r"has 3 weights \(.*gru.*/kernel \(5, 21\).*got 2"),
         (lambda w: [w[0], w[1].T, w[2]], ValueError, r"recurrent_kernel: expected shape \(7, 21\)"),
         (lambda w: [w[0], w[1], w[2].astype(str)], TypeError, "bias: expected real numbers"),
+        (lambda w: None, TypeError, "weights: expected a list of arrays, got None"),
         (lambda w: [w[0], w[1], [[1, 2], [3]]], ValueError, "bias: rows have different lengths"),
     ],
 )
@@ -359,7 +366,13 @@ def test_a_weight_can_be_looked_at_and_assigned():
         (lambda: GRU(3, unit=3), TypeError, "GRU: unknown argument 'unit'; did you mean 'units'"),
         (lambda: GRU(3, return_sequence=True), TypeError, "did you mean 'return_sequences'"),
         (lambda: GRU(3, trainabel=True), TypeError, "did you mean 'trainable'"),
-        (lambda: Dense(3, foo=1), TypeError, "Dense: unknown argument 'foo'"),
+        (lambda: Dense(3, foo=1), TypeError, "Dense: unknown argument 'foo'; known: units, activ"),
+        (
+            lambda: GRU(2**31),
+            ValueError,
+            r"units: expected an integer below 2\*\*31, got 2147483648",
+        ),
+        (lambda: Embedding(2**70, 1), ValueError, r"input_dim: expected an integer below 2\*\*31"),
         (lambda: GRU(3, activation="tan"), ValueError, "activation: unknown name 'tan'.*'tanh'"),
         (lambda: GRU(3, recurrent_activation="sigmoidd"), ValueError, "recurrent_act.*'sigmoid'"),
         (lambda: Dense(3, activation="Relu"), ValueError, "unknown name 'Relu'.*'relu'"),
@@ -372,7 +385,7 @@ def test_a_weight_can_be_looked_at_and_assigned():
         (
             lambda: GRU(3, kernel_initializer="glorot"),
             ValueError,
-            "unknown name 'glorot'.*glorot_u",
+            "kernel_initializer: unknown name 'glorot'.*glorot_u",
         ),
         (lambda: GRU(3, kernel_initializer=3), TypeError, "kernel_initializer: expected a name"),
         (lambda: GRU(3, dtype="float16"), ValueError, "dtype: expected 'float32' or 'float64'"),
@@ -408,7 +421,10 @@ def test_bad_arguments(make, error, message):
         (GRU(3), X.astype(complex), TypeError, "inputs: expected real numbers, got .*complex128"),
         (GRU(3), [[["a"]]], TypeError, "inputs: expected real numbers"),
         (GRU(3), [[[1.0]], [[1.0], [2.0]]], ValueError, "inputs: rows have different lengths"),
-        (GRU(3), None, TypeError, "inputs: expected real numbers"),
+        (GRU(3), None, TypeError, "inputs: expected real numbers, got NoneType"),
+        (GRU(3), {"x": X}, TypeError, "inputs: expected real numbers, got dict"),
+        (GRU(3), np.ma.masked_less(X, 0), TypeError, "inputs: expected an array without a mask"),
+        (Embedding(5, 2), np.ma.ones((2, 3), int), TypeError, "inputs: .* without a mask"),
         (Dense(3), X[0, 0], ValueError, "expected at least 2 dimensions"),
         (
             Embedding(5, 2),

@@ -288,11 +288,14 @@ class Layer(Configurable):
         """Return class, name and state."""
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
 
-    def expect_rank(self, shape: Sequence[int | None], rank: int, axes: str) -> None:
-        """Require a number of dimensions."""
+    def expect_rank(
+        self, shape: Sequence[int | None], rank: int, axes: str, hint: str = ""
+    ) -> None:
+        """Require a number of dimensions; a hint ends the message if there is one too few."""
         if len(shape) != rank:
             raise ValueError(
                 f"{self.name}: expected {rank} dimensions {axes}, got shape {tuple(shape)}"
+                + (hint if len(shape) == rank - 1 else "")
             )
 
     def expect_features(self, shape: Sequence[int | None]) -> int:
@@ -312,6 +315,8 @@ def write_weights(
     owner: str, targets: Sequence[tuple[Layer, Weight]], values: Sequence[Any]
 ) -> None:
     """Write new values into weights: all of them, or none if one does not fit."""
+    if not hasattr(values, "__len__"):
+        raise TypeError(f"weights: expected a list of arrays, got {values!r}")
     if len(values) != len(targets):
         raise ValueError(
             f"weights: {owner} has {len(targets)} weights "
@@ -357,12 +362,14 @@ def checked_size(name: str, value: Any) -> int:
     TypeError
         If it is not an integer.
     ValueError
-        If it is below 1.
+        If it is below 1, or more than any array could have.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected a positive integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name}: expected a positive integer, got {value}")
+    if value >= 2**31:
+        raise ValueError(f"{name}: expected an integer below 2**31, got {value}")
     return int(value)
 
 

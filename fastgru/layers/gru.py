@@ -154,7 +154,8 @@ class GRU(Layer):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return (B, T, H) with `return_sequences`, else (B, H)."""
-        self.expect_rank(input_shape, 3, "(batch, time, features)")
+        hint = "; a recurrent layer before it needs return_sequences=True"
+        self.expect_rank(input_shape, 3, "(batch, time, features)", hint)
         self.expect_features(input_shape)
         batch, time, _ = input_shape
         if time == 0:

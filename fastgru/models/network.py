@@ -115,7 +115,12 @@ class Network:
         array = self.convert(name, x)
         if 0 in array.shape[1:]:
             raise ValueError(f"{name}: expected at least one time step, got shape {array.shape}")
-        self.compute_output_shape(array.shape)
+        try:
+            self.compute_output_shape(array.shape)
+        except ValueError as error:
+            if self.built:  # so it is the input that does not fit, not one layer the other
+                raise ValueError(f"{name}: {error}") from None
+            raise
         return array
 
     # ---- weights ----
@@ -252,6 +257,8 @@ class Network:
         ------
         ValueError
             If there is none, or not exactly one of `name` and `index` is given.
+        TypeError
+            If `index` is not an integer.
         """
         if (name is None) == (index is None):
             raise ValueError(
@@ -259,6 +266,8 @@ class Network:
             )
         layers = self.layers
         if index is not None:
+            if not isinstance(index, int):
+                raise TypeError(f"index: expected an integer, got {index!r}")
             if not -len(layers) <= index < len(layers):
                 raise ValueError(f"index: the model has {len(layers)} layers, got index {index}")
             return layers[index]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from fastgru import layers as layers_module
 from fastgru._configurable import describe
 from fastgru.layers import InputLayer, Layer
 from fastgru.layers._parameters import gather
-from fastgru.layers.base import Shape
+from fastgru.layers.base import Shape, checked_shape
 from fastgru.models.model import Model
 
 
@@ -55,6 +55,8 @@ class Sequential(Model):
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
         self._shapes: tuple[Shape, Shape] | None = None
+        if not isinstance(layers, Iterable | None):
+            raise TypeError(f"layers: expected a list of layers, got {layers!r}")
         for layer in layers or ():
             self._append(layer)
         if not trainable:
@@ -155,7 +157,7 @@ class Sequential(Model):
             input_shape = self._input.batch_shape
         if input_shape is None:
             raise ValueError("build: expected input_shape, such as (None, 10)")
-        shape = tuple(input_shape)
+        shape = checked_shape("input_shape", input_shape)
         output_shape = self.compute_output_shape(shape)
         self._share_dtype()
         inputs = shape

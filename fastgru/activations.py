@@ -91,6 +91,13 @@ class Activation:
             x = x.astype(np.float32)
         return self.forward(np.atleast_1d(x)).reshape(x.shape)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle a known activation by its name: its functions may have none."""
+        if _BY_NAME.get(self.name) is self:
+            return get, (self.name,)
+        fields = self.name, self.forward, self.derivative, self.from_output, self.couple
+        return Activation, fields
+
     def __repr__(self) -> str:
         """Return the name as it is written in code."""
         return f"<activation {self.name}>"

@@ -103,6 +103,10 @@ class History(Callback):
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the numbers, not the model."""
+        return {**self.__dict__, "model": None}
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Begin the list of epochs."""
         self.epoch = []

@@ -12,7 +12,7 @@ import pytest
 from oracles import central_differences
 
 import fastgru
-from fastgru import Input, Sequential
+from fastgru import Input, Sequential, activations
 from fastgru.layers import GRU, Activation, Dense, Dropout, Embedding
 
 RNG = np.random.default_rng(5)
@@ -269,6 +269,8 @@ def test_get_layer():
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+    with pytest.raises(TypeError, match="index: expected an integer, got 'gru'"):
+        model.get_layer(index="gru")
 
 
 def test_names_are_numbered():
@@ -364,11 +366,16 @@ def test_what_is_not_served_is_refused_by_name(use, name):
     [
         ([GRU], TypeError, "expected layers, got .*GRU.*a class; call it to make one"),
         (["gru"], TypeError, "layers: expected layers, got 'gru'"),
+        (GRU(3), TypeError, "layers: expected a list of layers, got <GRU"),
         ([GRU(3, name="a"), GRU(3, name="a")], ValueError, "two have the name 'a'"),
         ([GRU(3, return_state=True)], ValueError, "return_state=True"),
         ([Input((3,)), Input((3,))], ValueError, "an Input is expected at the beginning"),
         ([Dense(3), Input((3,))], ValueError, "an Input is expected at the beginning"),
-        ([Input((6,)), Embedding(9, 4), GRU(3), GRU(4)], ValueError, "expected 3 dimensions"),
+        (
+            [Input((6,)), Embedding(9, 4), GRU(3), GRU(4)],
+            ValueError,
+            r"^gru.*: expected 3 dimensions .*\(None, 3\); .* needs return_sequences=True",
+        ),
         ([Input((6, 2)), GRU(3, dtype="float64"), Dense(1, dtype="float32")], ValueError, "dtype"),
         ([Input((6, 2)), GRU(3), Dense(1, dtype="float64")], ValueError, "'.*' has float64 after"),
     ],
@@ -376,6 +383,23 @@ def test_what_is_not_served_is_refused_by_name(use, name):
 def test_layers_that_do_not_fit(layers, error, message):
     with pytest.raises(error, match=message):
         Sequential(layers)
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "message"),
+    [
+        (7, TypeError, r"input_shape: expected a tuple of sizes such as \(10, 8\), got 7"),
+        ((None, "a", 3), TypeError, "input_shape: expected a positive integer, got 'a'"),
+        ((None, 2.5, 3), TypeError, "input_shape: expected a positive integer, got 2.5"),
+        ((None, 0, 3), ValueError, "input_shape: expected a positive integer, got 0"),
+        ((None, None, None), ValueError, "expected features on the last axis"),
+    ],
+)
+def test_shapes_to_build_for(shape, error, message):
+    model = Sequential([GRU(2)])
+    with pytest.raises(error, match=message):
+        model.build(shape)
+    assert not model.built and not model.layers[0].built
 
 
 def test_a_layer_that_does_not_fit_is_not_added():
@@ -396,9 +420,10 @@ def test_a_layer_that_does_not_fit_is_not_added():
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (IDS[:, :5], ValueError, "expected input_length=6 time steps"),
-        (IDS[0], ValueError, "expected 2 dimensions"),
-        (IDS[..., None], ValueError, "expected 2 dimensions"),
+        (IDS[:, :5], ValueError, "^x: embedding.*: expected input_length=6 time steps"),
+        (IDS[0], ValueError, "^x: embedding.*: expected 2 dimensions"),
+        (IDS[..., None], ValueError, "^x: embedding.*: expected 2 dimensions"),
+        (np.ma.masked_less(IDS, 3), TypeError, "x: expected an array without a mask"),
         (IDS + 0.5, ValueError, "x: expected whole numbers"),
         (IDS + 9, ValueError, r"x: expected ids in \[0, 9\)"),
         (IDS - 9, ValueError, r"x: expected ids in \[0, 9\)"),
@@ -444,3 +469,16 @@ def test_a_built_model_is_not_copied_by_halves():
     for copying in (copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError, match="can't be copied or pickled yet; use from_config"):
             copying(model)
+
+
+def test_what_is_not_built_and_what_was_learnt_can_be_pickled():
+    own = activations.Activation("own", activations.tanh.forward, activations.tanh.derivative)
+    layer = pickle.loads(pickle.dumps(GRU(3, recurrent_activation="hard_sigmoid")))
+    assert layer.recurrent_activation is activations.hard_sigmoid
+    assert copy.deepcopy(Dense(3, activation=own)).activation == own
+    model = Sequential([Input((3,)), Dense(1)])
+    model.compile("adam", "mse")
+    history = model.fit(np.ones((2, 3)), [0, 1], epochs=2, verbose=0)
+    again = pickle.loads(pickle.dumps(history))
+    assert again.history == history.history and again.epoch == [0, 1] and again.model is None
+    assert history.model is model

@@ -70,7 +70,7 @@ INLINE vec power_of_two(bitvec k) { return (vec)((k << MANTISSA_BITS) + (bitvec)
 INLINE vec sigmoid_vec(vec x) {
     vec rounded;
     const vec a =
-        select(x < splat(SIGMOID_LOWEST), splat(SIGMOID_ZERO), min_(x, splat(SIGMOID_HIGHEST)));
+        choose(x < splat(SIGMOID_LOWEST), splat(SIGMOID_ZERO), min_(x, splat(SIGMOID_HIGHEST)));
     const vec p = exp_reduced(-a, &rounded);
     const vec scale = power_of_two((bitvec)rounded);
     /* In this order: 1 + scale would be rounded too. */
@@ -86,7 +86,7 @@ INLINE vec tanh_vec(vec x) {
     const vec scale = power_of_two((bitvec)rounded);
     const vec e = fma_(scale, p, scale - splat(1));
     const vec half = splat((REAL)0.5) * e, quotient = e / (e + splat(2));
-    const vec t = select(e < splat(1), fma_(-half, quotient, half), quotient);
+    const vec t = choose(e < splat(1), fma_(-half, quotient, half), quotient);
     return bits_or(t, bits_and(x, sign_mask()));
 }
 

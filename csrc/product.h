@@ -24,7 +24,7 @@
 #define MOST_PANELS 4 /* panels that one row goes through at once, to keep the multipliers busy */
 
 /* Blocks: 24 KB of a panel stay in L1 while ROW_BLOCK rows of A, in L2, pass by. */
-#define DEPTH_BLOCK (24 * 1024 / (GATES * FASTGRU_VECTOR_BYTES))
+#define DEPTH_BLOCK(vectors) (24 * 1024 / ((vectors) * FASTGRU_VECTOR_BYTES))
 #define ROW_BLOCK 64
 
 /* A stride for rows of n elements: rows that follow each other at a multiple of a large power of two
@@ -254,18 +254,20 @@ static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t l
     const ptrdiff_t width = (ptrdiff_t)p.vectors * LANES;
     const ptrdiff_t most = TILE_ROWS(p.vectors);
     const ptrdiff_t tiles = (last - first + most - 1) / most;
+    const int continued = k0 > 0 || m->accumulate, anywhere = p.vectors == GATES;
     tile t;
     t.left_step = m->a.stride;
     t.panel_stride = m->depth * width;
     t.panel = m->b + p.column * m->depth + k0 * width;
     t.depth = k1 - k0;
+    t.start[0] = NULL;
     for (ptrdiff_t n = 0, i = first; n < tiles; n++) {
         const int count = (int)((last - i + tiles - n - 1) / (tiles - n));
-        t.start[0] = NULL;
+        t.left[0] = m->transposed ? m->a.data + i + k0 * m->a.stride : row(&m->a, i) + k0;
+        for (int j = 1; anywhere && j < count; j++) t.left[j] = row(&m->a, i + j) + k0;
         for (int j = 0; j < count; j++) {
-            t.left[j] = m->transposed ? m->a.data + i + k0 * m->a.stride : row(&m->a, i + j) + k0;
             t.out[j] = row(&m->c, i + j) + p.column;
-            if (k0 > 0 || m->accumulate) t.start[j] = t.out[j];
+            if (continued) t.start[j] = t.out[j];
             else if (m->start) t.start[j] = m->start + p.column;
         }
         t.ahead = t.panel + (t.depth * p.vectors + n * t.depth) * LANES;
@@ -292,7 +294,7 @@ static void multiply_packed(const packed_product *m) {
             const panels p = next_panels(m, end - i, column);
             ptrdiff_t k = 0;
             do {
-                const ptrdiff_t k1 = minimum(k + DEPTH_BLOCK, m->depth);
+                const ptrdiff_t k1 = minimum(k + DEPTH_BLOCK(p.vectors), m->depth);
                 multiply_block(m, i, end, p, k, k1);
                 k = k1;
             } while (k < m->depth);

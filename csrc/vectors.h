@@ -75,13 +75,13 @@ INLINE vec fma_(vec a, vec b, vec c) {
 #endif
 }
 
-INLINE vec select(ivec mask, vec yes, vec no) {
+INLINE vec choose(ivec mask, vec yes, vec no) {
     return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
 
 /* A NaN in `a` comes through both. (Loops over lanes compile to scalar code here, once they are inlined.) */
-INLINE vec min_(vec a, vec limit) { return select(limit < a, limit, a); }
-INLINE vec max_(vec a, vec limit) { return select(limit > a, limit, a); }
+INLINE vec min_(vec a, vec limit) { return choose(limit < a, limit, a); }
+INLINE vec max_(vec a, vec limit) { return choose(limit > a, limit, a); }
 
 INLINE vec sqrt_(vec a) {
     vec v = a;

@@ -7,6 +7,18 @@ NumPy.
 
 from typing import Any as _Any
 
+try:
+    from fastgru import _core as _core  # first, so that nothing else trips over its absence
+except ImportError:
+    from importlib.util import find_spec as _find_spec
+
+    if _find_spec("fastgru._core") is not None:
+        raise
+    raise ImportError(
+        f"fastgru: no compiled core in {__path__[0]}; if these are the sources, start Python in "
+        "another folder to import the installed package, or install it in place: pip install -e ."
+    ) from None
+
 from fastgru import (
     activations,
     backend,

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import importlib.resources
+import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -45,6 +47,24 @@ def test_extension_serves_every_later_python():
     if sysconfig.get_config_var("Py_GIL_DISABLED") or sys.platform == "win32":
         pytest.skip("no limited API without the GIL; Windows' file names do not tell")
     assert Path(_core.__file__).name == "_core.abi3.so"
+
+
+def test_sources_that_are_not_built_say_what_to_do(tmp_path):
+    package = tmp_path / "fastgru"
+    built = shutil.ignore_patterns("_core.*", "__pycache__")
+    shutil.copytree(Path(fastgru.__file__).parent, package, ignore=built)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", "import fastgru"],  # -S: without what is installed
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    message = ran.stderr.splitlines()[-1]
+    assert message.startswith(f"ImportError: fastgru: no compiled core in {package}; ")
+    assert message.endswith("or install it in place: pip install -e .")
+    assert "During handling" not in ran.stderr
 
 
 def test_import_loads_nothing_beyond_numpy():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ def save_weights(
         raise FileExistsError(f"{path}: exists; pass overwrite=True to replace it")
     arrays = dict(zip(_keys(layers), _arrays(layers), strict=True))
     # A name of its own: threads may save at once, and a killed process leaves its file behind.
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         with open(aside, "xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -11,6 +11,8 @@
  * A row's outputs have the same bits whatever the batch it is part of, and all results have the same bits at any
  * number of threads: every sum runs over its terms in order, whatever the blocking and whoever computes it.
  *
+ * Inside the GRU's passes numbers below normal size count as zero; the caller's floating-point mode is restored.
+ *
  * Any number of threads may call at the same time. The library's own threads start with the first call that shares
  * its work, and are started anew after a fork. */
 #ifndef FASTGRU_H

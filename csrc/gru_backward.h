@@ -309,6 +309,7 @@ static void backward_task(void *context, int member, int members) {
     const fastgru_gru_backward *args = b->args;
     const gru_shape *s = b->shape;
     const share part = share_of(s, member, members);
+    const float_mode mode = flush_denormals();
     const ptrdiff_t bhs = s->batch * b->units_stride, step_count = backward_chunk(s);
     transpose_weights(b, &part);
     fastgru_wait(&b->ready, members);
@@ -333,6 +334,7 @@ static void backward_task(void *context, int member, int members) {
         input_gradients(b, &part, &c);
         fastgru_wait(&b->ready, members);
     }
+    restore_mode(mode);
 }
 
 static void gru_backward(const fastgru_gru_backward *args) {

@@ -248,6 +248,7 @@ static void forward_task(void *context, int member, int members) {
     const fastgru_gru_forward *args = f->args;
     const gru_shape *s = f->shape;
     const share part = share_of(s, member, members);
+    const float_mode mode = flush_denormals();
     const ptrdiff_t chunk = forward_chunk(s), bhs = s->batch * f->units_stride;
     REAL *cache = args->cache, *states = cache ? cache + cached_states_at(s) : NULL;
     for (ptrdiff_t i = 0; i < s->steps; i++) {
@@ -265,6 +266,7 @@ static void forward_task(void *context, int member, int members) {
         else step_reset_before(f, &t);
         if (part.units_split) fastgru_wait(&f->ready, members);
     }
+    restore_mode(mode);
 }
 
 static void gru_forward(const fastgru_gru_forward *args) {

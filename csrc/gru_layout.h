@@ -3,6 +3,7 @@
 #ifndef FASTGRU_GRU_LAYOUT_H
 #define FASTGRU_GRU_LAYOUT_H
 
+#include "denormals.h"
 #include "product.h"
 #include "team.h"
 

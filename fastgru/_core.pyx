@@ -76,6 +76,7 @@ cdef const fastgru_kernels *kernels_for(Py_ssize_t itemsize) noexcept:
 
 cdef enum:
     KEPT_BLOCKS = 16
+    MOST_KEPT = 1 << 28  # bytes in all
     ALIGNMENT = 64
 
 cdef struct Block:
@@ -117,12 +118,14 @@ cdef Block take_block(size_t size) noexcept:
 
 
 cdef void keep_block(Block block) noexcept:
-    """Keep a block in place of the smallest one, which is freed."""
+    """Keep a block in place of the smallest one, which is freed, unless too much would be kept."""
     cdef int i, least = 0
+    cdef size_t total = block.size
     for i in range(KEPT_BLOCKS):
+        total += _kept[i].size
         if _kept[i].size < _kept[least].size:
             least = i
-    if block.size > _kept[least].size:
+    if block.size > _kept[least].size and total <= MOST_KEPT:
         block, _kept[least] = _kept[least], block
     free(block.start)
 

@@ -686,3 +686,16 @@ def test_shapes_of_elementwise(name: str, isa: str):
             np.testing.assert_array_equal(function(x[-n:]) if n else y[:0], y[-n:] if n else y[:0])
         np.testing.assert_array_equal(function(x.reshape(2, 5, 13)), y.reshape(2, 5, 13))
         assert function(x[7:8].reshape(())).shape == () and function(x[7:8].reshape(())) == y[7]
+
+
+# ---- numbers below normal size -------------------------------------------------------------------
+
+
+def test_the_floating_point_mode_is_the_callers_again(isa: str):
+    """A pass counts numbers below normal size as zero; what follows it does not."""
+    tiny = np.full(64, 1e-39, np.float32)
+    x = np.full((3, 4, 5), 1e-39, np.float32)
+    kernel, recurrent_kernel = np.ones((5, 27), np.float32), np.ones((9, 27), np.float32)
+    y, _, cache = ops.gru_forward(x, kernel, recurrent_kernel, training=True)
+    ops.gru_backward(np.ones_like(y), cache)
+    assert (tiny * np.float32(0.5) > 0).all()

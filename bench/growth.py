@@ -109,13 +109,10 @@ def median_of_runs(point: Point, seconds: float) -> float:
 
 def take_turns(found: list[Point], rounds: int, seconds: float) -> None:
     """Time all points in turn; tell how often others disturbed."""
-    core = machine.usable_cores()[0]
     disturbed = 0
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
     for point in found * rounds:
         turn = functools.partial(median_of_runs, point, seconds)
-        median, others = least_disturbed(turn, os.getpid(), [core])
+        median, others = least_disturbed(turn, os.getpid())
         point.rounds.append(median)
         disturbed += others
     print(f"\nIn {disturbed / len(found) / rounds:.0%} of the rounds others used the same core.")

@@ -207,14 +207,15 @@ def test_the_facts_of_the_machine() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
-def test_sees_others_on_the_same_cores() -> None:
+def test_sees_that_a_process_waits_for_its_core() -> None:
     core = machine.usable_cores()[0]
     spin = f"import os\nos.sched_setaffinity(0, [{core}])\nwhile True: pass"
-    with subprocess.Popen([sys.executable, "-c", spin]) as busy:
-        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as idle:
-            time.sleep(0.3)
-            of_busy, of_idle = Watch(busy.pid, [core]), Watch(idle.pid, [core])
-            time.sleep(1)
-            assert of_idle.others() > of_busy.others() + 0.2
-            idle.kill()
-        busy.kill()
+    command = [sys.executable, "-c", spin]
+    with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
+        time.sleep(0.3)
+        watch = Watch(one.pid)
+        time.sleep(1)
+        waiting = watch.waiting()
+        one.kill()
+        other.kill()
+    assert 0.2 < waiting < 1.1

@@ -171,7 +171,7 @@ def compare(
             try:
                 worker = libraries.worker(name)
                 turn = partial(_median, worker, seconds)
-                median, disturbed = least_disturbed(turn, worker.id, worker.cores)
+                median, disturbed = least_disturbed(turn, worker.id)
                 run.rounds.append(median)
                 run.disturbed += disturbed
             except LeftOut as error:

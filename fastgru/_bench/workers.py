@@ -101,7 +101,7 @@ class Worker:
         threads: int = 1,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self.cores = cores = usable_cores()[:threads]
+        cores = usable_cores()[:threads]
         if len(cores) < threads:
             raise LeftOut(f"{threads} threads wanted, but only {len(cores)} cores are usable")
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115

@@ -191,7 +191,7 @@ def test_backward_is_the_derivative(operations, make, x):
         return float((layer.forward(x, training=True)[0] * dy).sum())
 
     for weight in layer.weights:
-        expected = central_differences(loss, weight.array)
+        expected = central_differences(loss, weight.writable())
         np.testing.assert_allclose(weight.gradient, expected, rtol=1e-7, atol=1e-9)
     if x.dtype.kind == "f":
         np.testing.assert_allclose(dx, central_differences(loss, x), rtol=1e-7, atol=1e-9)
@@ -346,6 +346,8 @@ def test_a_weight_can_be_looked_at_and_assigned():
     assert not (layer.kernel.numpy() == 7).any()
     layer.kernel.assign(copied)
     assert (layer.kernel.numpy() == 7).all()
+    with pytest.raises(ValueError, match="read-only"):
+        layer.kernel.array[0, 0] = 8
     assert layer.trainable_weights == layer.weights and layer.non_trainable_weights == []
     layer.trainable = False
     assert layer.trainable_weights == [] and layer.non_trainable_weights == layer.weights
@@ -405,6 +407,7 @@ def test_a_weight_can_be_looked_at_and_assigned():
         (lambda: Dropout(0.5, seed=-1), ValueError, "seed: expected an integer of at least 0"),
         (lambda: Input(), ValueError, "expected either shape or batch_shape"),
         (lambda: Input(shape=10), TypeError, "shape: expected a tuple of sizes"),
+        (lambda: Input((3,), dtype="flaot32"), ValueError, "dtype: expected a dtype such as"),
     ],
 )
 def test_bad_arguments(make, error, message):

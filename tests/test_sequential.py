@@ -215,7 +215,7 @@ def test_gradients_of_a_whole_model(operations, layers):
     model.backward(dy, caches)
     for weight in model.weights:
         expected = central_differences(
-            lambda: float((model.forward(IDS, training=True)[0] * dy).sum()), weight.array
+            lambda: float((model.forward(IDS, training=True)[0] * dy).sum()), weight.writable()
         )
         np.testing.assert_allclose(weight.gradient, expected, rtol=1e-6, atol=1e-9)
         assert np.abs(expected).max() > 1e-4
@@ -430,13 +430,15 @@ def test_a_layer_that_does_not_fit_is_not_added():
         (IDS.astype(str), TypeError, "x: expected real numbers"),
         ([[1, 2, 3, 4, 5, 6], [1]], ValueError, "x: rows have different lengths; pad them"),
         (IDS[:, :0], ValueError, "x: expected at least one time step"),
-        (None, TypeError, "x: expected real numbers"),
+        (None, TypeError, "x: expected real numbers, got NoneType"),
+        (3, ValueError, "x: embedding.*: expected 2 dimensions"),
     ],
 )
 def test_inputs_that_do_not_fit(operations, x, error, message):
     model = make_model(input_length=6)
-    with pytest.raises(error, match=message):
-        model.predict(x)
+    for use in (model.predict, model.predict_on_batch):
+        with pytest.raises(error, match=message):
+            use(x)
 
 
 def test_an_input_states_the_shape(operations):

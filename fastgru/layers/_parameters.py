@@ -78,7 +78,8 @@ class Weight:
     Attributes
     ----------
     array, gradient : ndarray
-        Views into the buffer, of the weight's shape.
+        Views into the buffer, of the weight's shape. `array` is read-only: what is packed from the
+        values must learn of a change, so :meth:`assign` writes.
     trainable : bool
         Whether an optimizer moves it.
     """
@@ -93,12 +94,17 @@ class Weight:
 
     def move_to(self, buffer: ParameterBuffer, offset: int) -> None:
         """Copy the values to a place in a buffer and live there from now on."""
-        span = slice(offset, offset + self.array.size)
-        values = buffer.values[span].reshape(self.array.shape)
-        values[...] = self.array
-        self.array = values
-        self.gradient = buffer.gradients[span].reshape(self.array.shape)
+        values, shape = self.array, self.array.shape
         self.buffer, self.offset = buffer, offset
+        self.gradient = buffer.gradients[offset : offset + values.size].reshape(shape)
+        self.array = buffer.values[offset : offset + values.size].reshape(shape)
+        self.array.flags.writeable = False
+        self.writable()[...] = values
+
+    def writable(self) -> np.ndarray:
+        """Return a view to write through; whoever does calls the buffer's `touch`."""
+        flat = self.buffer.values[self.offset : self.offset + self.array.size]
+        return flat.reshape(self.array.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -136,7 +142,7 @@ class Weight:
     def write(self, values: np.ndarray) -> None:
         """Write values that were checked."""
         try:
-            self.array[...] = values
+            self.writable()[...] = values
         finally:
             self.buffer.touch()
 

@@ -59,7 +59,10 @@ class InputLayer(Layer):
         else:
             batch = None if batch_size is None else checked_size("batch_size", batch_size)
             self.batch_shape = (batch, *checked_shape("shape", shape))
-        self.data_dtype = np.dtype("float32" if dtype is None else dtype).name
+        try:
+            self.data_dtype = np.dtype("float32" if dtype is None else dtype).name
+        except TypeError:
+            raise ValueError(f"dtype: expected a dtype such as 'int32', got {dtype!r}") from None
         self.input_shape = self.output_shape = self.batch_shape
         self.built = True
 

@@ -282,7 +282,8 @@ class Model(Network):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """Return the outputs for one batch."""
-        return self.predict(x, batch_size=max(1, len(x)), verbose=0)
+        count = len(x) if hasattr(x, "__len__") else 1
+        return self.predict(x, batch_size=max(1, count), verbose=0)
 
 
 def _checked_metrics(given: Any) -> list[metrics.Metric | str]:

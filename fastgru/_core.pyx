@@ -162,9 +162,9 @@ cdef void *written(Views *views, array, Py_ssize_t nbytes) except? NULL:
     return contiguous(views, array, nbytes, PyBUF_WRITABLE)
 
 
-cdef void *strided(Views *views, array, Py_ssize_t *strides, int ndim, Py_ssize_t itemsize,
-                   int flags=PyBUF_STRIDED_RO) except? NULL:
-    """The address of an array and its strides in elements; NULL for None."""
+cdef void *strided(Views *views, array, const Py_ssize_t *shape, Py_ssize_t *strides, int ndim,
+                   Py_ssize_t itemsize, int flags=PyBUF_STRIDED_RO) except? NULL:
+    """The address of an array of a shape and its strides in elements; NULL for None."""
     if array is None:
         return NULL
     cdef Py_buffer *view = &views.view[views.count]
@@ -173,28 +173,32 @@ cdef void *strided(Views *views, array, Py_ssize_t *strides, int ndim, Py_ssize_
     if view.ndim != ndim or view.itemsize != itemsize:
         raise ValueError(f"buffer: expected {ndim} dimensions of {itemsize} bytes each element")
     for i in range(ndim):
+        if view.shape[i] != shape[i]:
+            raise ValueError(f"buffer: expected {shape[i]} on axis {i}, got {view.shape[i]}")
         strides[i] = view.strides[i] // itemsize
     return view.buf
 
 
-cdef void *sequence(Views *views, array, ptrdiff_t *batch, ptrdiff_t *step, Py_ssize_t itemsize,
-                    int flags=PyBUF_STRIDED_RO) except? NULL:
+cdef void *sequence(Views *views, array, const fastgru_gru_shape *shape, Py_ssize_t features, ptrdiff_t *batch,
+                    ptrdiff_t *step, Py_ssize_t itemsize, int flags=PyBUF_STRIDED_RO) except? NULL:
     """A (B, T, features) array whose features are contiguous, and its two other strides."""
+    cdef Py_ssize_t[3] sizes = [shape.batch, shape.steps, features]
     cdef Py_ssize_t[3] strides
-    cdef void *data = strided(views, array, strides, 3, itemsize, flags)
+    cdef void *data = strided(views, array, sizes, strides, 3, itemsize, flags)
     if data == NULL:
         return NULL
-    if strides[2] != 1 and views.view[views.count - 1].shape[2] > 1:
+    if strides[2] != 1 and features > 1:
         raise ValueError("buffer: expected contiguous features")
     batch[0], step[0] = strides[0], strides[1]
     return data
 
 
-cdef fastgru_gru_weights weights(Views *views, array, Py_ssize_t units, Py_ssize_t itemsize) except *:
+cdef fastgru_gru_weights weights(Views *views, array, Py_ssize_t rows, Py_ssize_t units, Py_ssize_t itemsize) except *:
     """One of Keras' kernels: (K, 3H), gates side by side."""
     cdef fastgru_gru_weights w
+    cdef Py_ssize_t[2] sizes = [rows, 3 * units]
     cdef Py_ssize_t[2] strides
-    w.data = strided(views, array, strides, 2, itemsize)
+    w.data = strided(views, array, sizes, strides, 2, itemsize)
     w.row, w.column = strides[0], strides[1]
     for g in range(3):
         w.gate[g] = g * units * strides[1]
@@ -227,8 +231,8 @@ cdef class PackedGRU:
         self.memory = Memory(self.table.gru_packed_size(&shape) * itemsize)
         views.count = 0
         try:
-            w = weights(&views, kernel, self.units, itemsize)
-            u = weights(&views, recurrent_kernel, self.units, itemsize)
+            w = weights(&views, kernel, self.input_size, self.units, itemsize)
+            u = weights(&views, recurrent_kernel, self.units, self.units, itemsize)
             with nogil:
                 self.table.gru_pack(&shape, &w, &u, self.memory.data)
         finally:
@@ -266,8 +270,9 @@ def gru_forward(tuple shape, x, PackedGRU packed not None, bias, h0, y, h_n, bin
         call.cache = cache.memory.data
     views.count = 0
     try:
-        call.x = sequence(&views, x, &call.x_batch, &call.x_step, item)
-        call.y = sequence(&views, y, &call.y_batch, &call.y_step, item, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+        call.x = sequence(&views, x, &call.shape, call.shape.inputs, &call.x_batch, &call.x_step, item)
+        call.y = sequence(&views, y, &call.shape, call.shape.units, &call.y_batch, &call.y_step, item,
+                          PyBUF_STRIDED_RO | PyBUF_WRITABLE)
         call.bias = contiguous(&views, bias, (6 if packed.reset_after else 3) * call.shape.units * item)
         call.h0 = contiguous(&views, h0, state)
         call.h_n = written(&views, h_n, state)
@@ -299,12 +304,13 @@ def gru_backward(dy, dh_n, GRUCache cache not None, dx, dkernel, drecurrent_kern
     call.dy_batch = call.dy_step = 0
     views.count = 0
     try:
-        call.x = sequence(&views, cache.x, &call.x_batch, &call.x_step, item)
-        call.dx = sequence(&views, dx, &call.dx_batch, &call.dx_step, item, PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-        call.dy = sequence(&views, dy, &call.dy_batch, &call.dy_step, item)
+        call.x = sequence(&views, cache.x, &call.shape, call.shape.inputs, &call.x_batch, &call.x_step, item)
+        call.dx = sequence(&views, dx, &call.shape, call.shape.inputs, &call.dx_batch, &call.dx_step, item,
+                           PyBUF_STRIDED_RO | PyBUF_WRITABLE)
+        call.dy = sequence(&views, dy, &call.shape, call.shape.units, &call.dy_batch, &call.dy_step, item)
         call.dh_n = contiguous(&views, dh_n, state)
-        call.kernel = weights(&views, cache.kernel, units, item)
-        call.recurrent = weights(&views, cache.recurrent_kernel, units, item)
+        call.kernel = weights(&views, cache.kernel, call.shape.inputs, units, item)
+        call.recurrent = weights(&views, cache.recurrent_kernel, units, units, item)
         call.dkernel = written(&views, dkernel, 3 * call.shape.inputs * units * item)
         call.drecurrent = written(&views, drecurrent_kernel, 3 * units * units * item)
         call.dbias = written(&views, dbias, (6 if call.shape.reset_after else 3) * units * item)

@@ -699,3 +699,24 @@ def test_the_floating_point_mode_is_the_callers_again(isa: str):
     y, _, cache = ops.gru_forward(x, kernel, recurrent_kernel, training=True)
     ops.gru_backward(np.ones_like(y), cache)
     assert (tiny * np.float32(0.5) > 0).all()
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+
+class Liar(np.ndarray):
+    """An array that claims a hundred times the time steps that it has."""
+
+    @property
+    def shape(self):
+        """The claim."""
+        batch, time, features = super().shape
+        return batch, 100 * time, features
+
+
+def test_the_core_believes_no_claim_about_memory():
+    gru = GRUCase(3, 4, 5, 6).arrays()
+    with pytest.raises(ValueError, match="buffer: expected 400 on axis 1, got 4"):
+        ops.gru_forward(**gru | {"x": gru["x"].view(Liar)})
+    with pytest.raises(ValueError, match="buffer: expected 18 on axis 1, got 15"):
+        _core.PackedGRU(gru["kernel"][:, :15], gru["recurrent_kernel"], True)

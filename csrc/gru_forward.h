@@ -114,15 +114,16 @@ static void project_inputs(const forward_pass *f, const share *part, ptrdiff_t f
 /* What a step reads and writes: h before and after, and this step's rows of the cache (or NULL) and of y. */
 typedef struct {
     const share *part;
+    ptrdiff_t index;
     REAL *recurrent;
     const REAL *projected, *before;
     REAL *after, *cache, *y;
 } step;
 
-/* The product of the member's rows of a state with some columns of packed panels. */
+/* The product of the member's rows of a state with some columns of packed panels; those from `next` on come after. */
 static void multiply_state(const forward_pass *f, const step *t, const REAL *state,
                            const REAL *panels_of_u, int vectors, ptrdiff_t column,
-                           ptrdiff_t columns) {
+                           ptrdiff_t columns, ptrdiff_t next) {
     multiply_packed(&(packed_product){
         .a = rows_at(state, f->units_stride),
         .c = rows_at(t->recurrent, columns),
@@ -132,6 +133,7 @@ static void multiply_state(const forward_pass *f, const step *t, const REAL *sta
         .depth = f->shape->units,
         .columns = columns,
         .vectors = vectors,
+        .next = panels_of_u + next * f->shape->units,
     });
 }
 
@@ -176,11 +178,18 @@ INLINE ptrdiff_t units_at_once(const share *part) {
     return (part->last_row - part->first_row > 2 ? 1 : MOST_PANELS) * LANES;
 }
 
+/* With few rows a step waits for U. Every other step walks the panels the other way round, and so begins with those that
+ * the step before has just used. */
 static void step_reset_after(const forward_pass *f, const step *t) {
-    const ptrdiff_t most = units_at_once(t->part), last = t->part->last_unit;
-    for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most) {
-        const ptrdiff_t units = minimum(most, last - unit);
-        multiply_state(f, t, t->before, f->u, GATES, unit * GATES, units * GATES);
+    const ptrdiff_t most = units_at_once(t->part), first = t->part->first_unit,
+                    last = t->part->last_unit;
+    const ptrdiff_t groups = (last - first + most - 1) / most;
+    const int back = t->index % 2 && t->part->last_row - t->part->first_row <= TILE_ROWS(GATES);
+    for (ptrdiff_t n = 0; n < groups; n++) {
+        const ptrdiff_t unit = first + (back ? groups - 1 - n : n) * most,
+                        units = minimum(most, last - unit);
+        const ptrdiff_t next = back ? maximum(unit - most, first) : unit + most;
+        multiply_state(f, t, t->before, f->u, GATES, unit * GATES, units * GATES, next * GATES);
         finish_units(f, t, unit, units / LANES);
     }
 }
@@ -231,13 +240,13 @@ static void step_reset_before(forward_pass *f, const step *t) {
     const ptrdiff_t most = units_at_once(t->part), last = t->part->last_unit;
     for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most) {
         const ptrdiff_t units = minimum(most, last - unit);
-        multiply_state(f, t, t->before, f->u, 2, unit * 2, units * 2);
+        multiply_state(f, t, t->before, f->u, 2, unit * 2, units * 2, (unit + units) * 2);
         reset_units(f, t, unit, units / LANES);
     }
     if (t->part->units_split) fastgru_wait(&f->ready, t->part->members);
     for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most * PLAIN) {
         const ptrdiff_t units = minimum(most * PLAIN, last - unit);
-        multiply_state(f, t, f->reset_state, f->u_candidate, PLAIN, unit, units);
+        multiply_state(f, t, f->reset_state, f->u_candidate, PLAIN, unit, units, unit + units);
         finish_candidates(f, t, unit, units / LANES);
     }
 }
@@ -255,6 +264,7 @@ static void forward_task(void *context, int member, int members) {
         if (i % chunk == 0) project_inputs(f, &part, i, minimum(chunk, s->steps - i));
         const step t = {
             .part = &part,
+            .index = i,
             .recurrent = f->recurrent + member * recurrent_size(s),
             .projected = f->projected + i % chunk * GATES * bhs,
             .before = cache ? states + i * bhs : f->state[i % 2],

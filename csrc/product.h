@@ -215,6 +215,8 @@ typedef struct {
     int vectors;
     const REAL *start; /* the row that each row of C begins with, or NULL for zeros */
     int accumulate;
+    const REAL
+        *next; /* the panels that will be wanted after these, if they don't follow them in memory */
 } packed_product;
 
 /* Panels that go through the kernel together. */
@@ -261,6 +263,7 @@ static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t l
     t.panel = m->b + p.column * m->depth + k0 * width;
     t.depth = k1 - k0;
     t.start[0] = NULL;
+    const REAL *ahead = m->next && k1 == m->depth ? m->next : t.panel + t.depth * width;
     for (ptrdiff_t n = 0, i = first; n < tiles; n++) {
         const int count = (int)((last - i + tiles - n - 1) / (tiles - n));
         t.left[0] = m->transposed ? m->a.data + i + k0 * m->a.stride : row(&m->a, i) + k0;
@@ -270,7 +273,7 @@ static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t l
             if (continued) t.start[j] = t.out[j];
             else if (m->start) t.start[j] = m->start + p.column;
         }
-        t.ahead = t.panel + (t.depth * p.vectors + n * t.depth) * LANES;
+        t.ahead = ahead + n * t.depth * LANES;
         tile_function *run = tile_for(count, &p, m->transposed);
         if (p.columns < p.count * width) run_at_the_edge(&t, run, count, p.columns);
         else run(&t);

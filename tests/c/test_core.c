@@ -297,7 +297,7 @@ static void test_threads(const gru *g) {
     threads = 1;
     outputs one = run_forward(g, s, 0, 1);
     gradients of_one = run_backward(g, one.cache);
-    for (threads = 2; threads <= 5; threads++) {
+    for (threads = 2; threads <= 3; threads++) {
         outputs many = run_forward(g, s, 0, 1), inference = run_forward(g, s, 0, 0);
         gradients of_many = run_backward(g, many.cache);
         check_same_bits("threads: y", many.y, 0, one.y, 0, B * T * H);
@@ -498,8 +498,9 @@ static void test_kernels(void) {
     for (variant = 0; variant < 16; variant++) {
         test_gru(results, 0, 3, 4, 5, variant);
         test_gru(results, 3, 5, 12, 20, variant);
-        test_gru(results, 1, 70, 3, 40, variant);   /* several chunks of steps at one row */
-        test_gru(sharing, 23, 10, 17, 41, variant); /* members share the rows */
+        test_gru(results, 1, 70, 3, 40, variant); /* several chunks of steps at one row */
+        if (variant % 4 == 3)
+            test_gru(sharing, 23, 10, 17, 41, variant); /* members share the rows */
         if (variant < 4) test_gru(sharing, 3, 30, 19, 330, variant | 12); /* and the units */
     }
     for (int activation = FASTGRU_LINEAR; activation <= FASTGRU_TANH; activation++)

@@ -135,7 +135,8 @@ def interpreter(text: str) -> tuple[str, str]:
 def main() -> None:
     """Run the cells that are asked for."""
     options = parse()
-    peers = {name: ALL[name] for name in options.libraries}
+    # Whichever peers are asked for, the report compares them with fastgru.
+    peers = {name: ALL[name] for name in ("fastgru", *options.libraries)}
     with ExitStack() as stack:
         inputs = Path(stack.enter_context(tempfile.TemporaryDirectory()), "inputs.npz")
         output = stack.enter_context(options.output.open("a"))

@@ -90,6 +90,10 @@ INLINE vec tanh_vec(vec x) {
     return bits_or(t, bits_and(x, sign_mask()));
 }
 
+/* Gradients through sigmoid and tanh, by their values. */
+INLINE vec through_sigmoid(vec dy, vec y) { return dy * y * (splat(1) - y); }
+INLINE vec through_tanh(vec dy, vec y) { return dy * fma_(-y, y, splat(1)); }
+
 /* The scale is applied in two halves, so that the ends of the range come out right. */
 INLINE vec exp_vec(vec x) {
     vec rounded;

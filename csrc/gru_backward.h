@@ -7,6 +7,7 @@
 #ifndef FASTGRU_GRU_BACKWARD_H
 #define FASTGRU_GRU_BACKWARD_H
 
+#include "elementary.h"
 #include "gru_layout.h"
 
 enum { DQ, DZ, DR, DN, DERIVATIVES };
@@ -108,10 +109,6 @@ typedef struct {
 #define FOR_EACH_VECTOR(t, i, j)                                                                   \
     for (ptrdiff_t i = (t)->part->first_row; i < (t)->part->last_row; i++)                         \
         for (ptrdiff_t j = (t)->part->first_unit; j < (t)->part->last_unit; j += LANES)
-
-/* d(sigmoid) and d(tanh), by their values. */
-INLINE vec through_sigmoid(vec dy, vec y) { return dy * y * (splat(1) - y); }
-INLINE vec through_tanh(vec dy, vec y) { return dy * fma_(-y, y, splat(1)); }
 
 /* Through the blend and the activations of z and n. dh becomes what reaches the state before directly. */
 INLINE vec differentiate_blend(const backward_pass *b, const back_step *t, ptrdiff_t i,
@@ -219,12 +216,6 @@ static void sum_over_rows(const backward_pass *b, const share *part, rows a, ptr
     };
     part_of(units, MOST_ROWS, part->member, part->members, &product.first, &product.last);
     multiply_packed(&product);
-}
-
-static void add_rows(const REAL *from, ptrdiff_t stride, ptrdiff_t row_count, ptrdiff_t columns,
-                     REAL *to) {
-    for (ptrdiff_t i = 0; i < row_count; i++)
-        for (ptrdiff_t j = 0; j < columns; j++) to[j] += from[i * stride + j];
 }
 
 /* Steps whose derivatives are at hand, and their rows of x with one stride between them. */

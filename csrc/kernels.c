@@ -4,11 +4,10 @@
 #include "fastgru.h"
 
 #include "adam.h"
-#include "gru_backward.h"
-#include "gru_forward.h"
-/* dense's derivatives and row sums are gru_backward's */
 #include "dense.h"
 #include "embedding.h"
+#include "gru_backward.h"
+#include "gru_forward.h"
 #include "losses.h"
 
 #define STRING_(x) #x

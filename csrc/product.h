@@ -306,4 +306,11 @@ static void multiply_packed(const packed_product *m) {
     }
 }
 
+/* to[j] += the sum of column j over some rows: a bias' gradient. */
+static void add_rows(const REAL *from, ptrdiff_t stride, ptrdiff_t row_count, ptrdiff_t columns,
+                     REAL *to) {
+    for (ptrdiff_t i = 0; i < row_count; i++)
+        for (ptrdiff_t j = 0; j < columns; j++) to[j] += from[i * stride + j];
+}
+
 #endif

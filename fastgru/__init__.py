@@ -23,6 +23,7 @@ from fastgru import (
     activations,
     backend,
     callbacks,
+    constraints,
     initializers,
     layers,
     losses,
@@ -30,6 +31,7 @@ from fastgru import (
     models,
     optimizers,
     preprocessing,
+    regularizers,
     utils,
 )
 from fastgru._threads import get_num_threads, set_num_threads
@@ -120,6 +122,7 @@ __all__ = [
     "backend",
     "callbacks",
     "clear_session",
+    "constraints",
     "current_ops",
     "get_num_threads",
     "initializers",
@@ -130,6 +133,7 @@ __all__ = [
     "optimizers",
     "pad_sequences",
     "preprocessing",
+    "regularizers",
     "set_num_threads",
     "set_random_seed",
     "show_config",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 _generator: np.random.Generator | None = None
+_WORD = 2**64 - 1
 
 
 def generator() -> np.random.Generator:
@@ -27,6 +28,44 @@ def begin(seed: int) -> None:
 def own_generator(seed: int | None) -> np.random.Generator:
     """Return a generator of the caller's own, begun from `seed` or else from the common one."""
     return np.random.default_rng(generator().integers(2**63) if seed is None else seed)
+
+
+class SeedGenerator:
+    """A generator whose place in its sequence can be saved and taken up again.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Where the sequence begins; otherwise drawn from the common generator.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.generator = own_generator(seed)
+
+    def keep(self, shape: tuple[int, ...], rate: float, dtype: np.dtype[Any]) -> np.ndarray:
+        """Draw the factors of dropout: 0 for a share `rate`, 1 / (1 - rate) for the others."""
+        kept = self.generator.random(shape, dtype=np.float32) >= rate
+        return np.asarray(kept * dtype.type(1 / (1 - rate) if rate < 1 else 0))
+
+    @property
+    def state(self) -> np.ndarray:
+        """The place in the sequence: six numbers, uint64."""
+        found: Any = self.generator.bit_generator.state
+        state, inc = found["state"]["state"], found["state"]["inc"]
+        words = (state >> 64, state & _WORD, inc >> 64, inc & _WORD)
+        return np.array([*words, found["has_uint32"], found["uinteger"]], np.uint64)
+
+    @state.setter
+    def state(self, numbers: Any) -> None:
+        words = [int(n) for n in np.asarray(numbers).ravel()]
+        if len(words) != 6:
+            raise ValueError(f"state: expected 6 numbers, got {len(words)}")
+        self.generator.bit_generator.state = {
+            "bit_generator": "PCG64",
+            "state": {"state": words[0] << 64 | words[1], "inc": words[2] << 64 | words[3]},
+            "has_uint32": words[4],
+            "uinteger": words[5],
+        }
 
 
 def checked_seed(seed: Any) -> int:

@@ -10,11 +10,13 @@ import itertools
 import math
 import weakref
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastgru._arrays import to_floats
+from fastgru.constraints import Constraint
+from fastgru.regularizers import Regularizer
 
 # Versions are never used twice, so that a stale copy can't pass for one of another buffer.
 _versions = itertools.count(1)
@@ -52,13 +54,6 @@ class ParameterBuffer:
         """Mark what was made from the values as stale."""
         self.version = next(_versions)
 
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be copied or pickled: the copies of the weights would not be views any more."""
-        raise TypeError(
-            "layers and models that are built can't be copied or pickled yet; "
-            "use from_config(get_config()) and set_weights(get_weights())"
-        )
-
     def belongs_to_another(self, owner: object) -> bool:
         """Tell whether a living model other than `owner` holds the buffer."""
         holder = None if self._owner is None else self._owner()
@@ -82,13 +77,29 @@ class Weight:
         values must learn of a change, so :meth:`assign` writes.
     trainable : bool
         Whether an optimizer moves it.
+    path : str
+        The names of layer and weight: ``"gru/kernel"``.
+    regularizer, constraint : Regularizer, Constraint or None
+        What training adds to the loss, and what it does to the values after each step.
     """
 
-    __slots__ = ("array", "buffer", "gradient", "name", "offset", "trainable")
+    __slots__ = (
+        "array",
+        "buffer",
+        "constraint",
+        "gradient",
+        "name",
+        "offset",
+        "path",
+        "regularizer",
+        "trainable",
+    )
 
     def __init__(self, name: str, values: np.ndarray) -> None:
-        self.name = name
+        self.name = self.path = name
         self.trainable = True
+        self.regularizer: Regularizer | None = None
+        self.constraint: Constraint | None = None
         self.array = values
         self.move_to(ParameterBuffer(values.size, values.dtype), 0)
 
@@ -96,15 +107,19 @@ class Weight:
         """Copy the values to a place in a buffer and live there from now on."""
         values, shape = self.array, self.array.shape
         self.buffer, self.offset = buffer, offset
-        self.gradient = buffer.gradients[offset : offset + values.size].reshape(shape)
-        self.array = buffer.values[offset : offset + values.size].reshape(shape)
+        self.gradient = buffer.gradients[self.place].reshape(shape)
+        self.array = buffer.values[self.place].reshape(shape)
         self.array.flags.writeable = False
         self.writable()[...] = values
 
     def writable(self) -> np.ndarray:
         """Return a view to write through; whoever does calls the buffer's `touch`."""
-        flat = self.buffer.values[self.offset : self.offset + self.array.size]
-        return flat.reshape(self.array.shape)
+        return self.buffer.values[self.place].reshape(self.array.shape)
+
+    @property
+    def place(self) -> slice:
+        """The range of the buffer that is the weight's."""
+        return slice(self.offset, self.offset + self.array.size)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -146,13 +161,24 @@ class Weight:
         finally:
             self.buffer.touch()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the values, without gradients and buffer: whoever holds weights gathers them."""
+        elsewhere = ("buffer", "gradient", "offset")
+        return {name: getattr(self, name) for name in self.__slots__ if name not in elsewhere}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Live in a buffer of its own."""
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.move_to(ParameterBuffer(self.array.size, self.array.dtype), 0)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return a copy of the values."""
         return self.array.astype(dtype or self.array.dtype)
 
     def __repr__(self) -> str:
         """Return name, shape and dtype."""
-        return f"<Weight {self.name} shape={self.shape} dtype={self.dtype}>"
+        return f"<Weight {self.path} shape={self.shape} dtype={self.dtype}>"
 
 
 def gather(weights: Sequence[Weight], owner: object = None) -> None:

@@ -14,8 +14,10 @@ from fastgru._configurable import Configurable, refuse, refuse_unknown
 from fastgru._naming import auto_name
 from fastgru.activations import Activation
 from fastgru.backend import floatx
+from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
 from fastgru.layers._parameters import Weight, gather
+from fastgru.regularizers import Regularizer
 
 Shape = tuple[int | None, ...]
 
@@ -50,6 +52,9 @@ class Layer(Configurable):
     NotImplementedError
         For one that Keras knows and fastgru does not serve yet.
     """
+
+    #: Attributes that a pickle leaves out; the class has their first values.
+    remade: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -145,12 +150,20 @@ class Layer(Configurable):
             self.trainable = self._trainable
             self.built = True
 
-    def add_weight(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> Weight:
+    def add_weight(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: Initializer,
+        regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
+    ) -> Weight:
         """Make a weight; its initial values come from `initializer`."""
         values = np.asarray(initializer(shape, self._dtype))
         if values.shape != shape:
             raise ValueError(f"{self.name}: {name}: expected shape {shape}, got {values.shape}")
         weight = Weight(name, values)
+        weight.regularizer, weight.constraint = regularizer, constraint
         self._weights.append(weight)
         return weight
 
@@ -283,6 +296,15 @@ class Layer(Configurable):
         if self.first_shape is not None:
             config["batch_input_shape"] = list(self.first_shape)
         return config | super().get_config()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle all but what is made again when it is needed."""
+        return {name: value for name, value in vars(self).items() if name not in self.remade}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Gather the weights, which come one by one."""
+        vars(self).update(state)
+        gather(self._weights)
 
     def __repr__(self) -> str:
         """Return class, name and state."""

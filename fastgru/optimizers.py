@@ -6,7 +6,7 @@ An optimizer steps over whole ranges of a model's flat buffers: one call for all
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from fastgru._configurable import Configurable, Registry, refuse, refuse_unknown
 from fastgru._naming import snake_case
 from fastgru.backend import current_ops
-from fastgru.layers._parameters import ParameterBuffer, Span
+from fastgru.layers._parameters import ParameterBuffer, Span, Weight, trainable_spans
 
 __all__ = ["Adam", "Optimizer", "deserialize", "get", "serialize"]
 
@@ -43,9 +43,11 @@ class Optimizer(Configurable):
         self.learning_rate = learning_rate
         self.name = name or snake_case(type(self).__name__)
         self.iterations = 0
+        self._weights: list[Weight] = []
         self._spans: list[Span] = []
         self._state: dict[ParameterBuffer, list[np.ndarray]] = {}
         self._ranges: list[tuple[ParameterBuffer, list[np.ndarray]]] = []
+        self._restored: list[np.ndarray] = []
 
     @property
     def learning_rate(self) -> float:
@@ -58,35 +60,101 @@ class Optimizer(Configurable):
             raise NotImplementedError("learning_rate: schedules are not served yet")
         self._learning_rate = _number("learning_rate", value)
 
-    def bind(self, spans: Sequence[Span]) -> None:
-        """Make ready to step over ranges of parameters; the state of known buffers is kept.
+    def bind(self, weights: Sequence[Weight]) -> None:
+        """Make ready to step over the trainable ones of a model's weights; known state is kept.
 
         Raises
         ------
         ValueError
-            If the optimizer has stepped over other buffers: it belongs to another model, or to this
-            one before it was changed.
+            If the optimizer has stepped over others: it belongs to another model, or to this one
+            before it was changed.
         """
+        spans = trainable_spans(weights)
         if self._spans == spans:
             return
+        buffers = dict.fromkeys(weight.buffer for weight in weights)
         state = {
-            span.buffer: self._state.get(span.buffer)
-            or [np.zeros_like(span.buffer.values) for _ in range(self.slots)]
-            for span in spans
+            buffer: self._state.get(buffer)
+            or [np.zeros_like(buffer.values) for _ in range(self.slots)]
+            for buffer in buffers
         }
         if self._state and not self._state.keys() & state.keys():
             raise ValueError(
                 f"optimizer: {self.name} has trained another model, or this one before its layers "
                 "changed; compile with a new one"
             )
+        self._restore(weights, state)
         self._state |= state
-        self._spans = list(spans)
+        self._weights, self._spans = list(weights), spans
         self._ranges = [(s.buffer, self._arrays(s)) for s in spans]
 
     def _arrays(self, span: Span) -> list[np.ndarray]:
         buffer = span.buffer
         whole = [buffer.values, buffer.gradients, *self._state[buffer]]
         return [a[span.start : span.stop] for a in whole]
+
+    # ---- state ----
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the optimizer has learnt.
+
+        Returns
+        -------
+        dict
+            ``iterations``, and ``slots``: for each of the numbers that the optimizer keeps for a
+            parameter, an array of those of all the model's parameters, in the order of its weights,
+            zeros for what it never moved. There are none before training.
+        """
+        slots = self._restored
+        if self._weights:
+            slots = [
+                np.concatenate([self._state[w.buffer][i][w.place] for w in self._weights])
+                for i in range(self.slots)
+            ]
+        return {"iterations": self.iterations, "slots": slots}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`get_state` returned when a model is trained next.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another kind of optimizer. When training begins: if it is that of
+            a model with another number of parameters.
+        """
+        slots = [np.asarray(slot) for slot in state["slots"]]
+        if slots and (len(slots) != self.slots or any(slot.ndim != 1 for slot in slots)):
+            raise ValueError(
+                f"state: {self.name} keeps {self.slots} arrays of one dimension, "
+                f"got {len(slots)} of shapes {[slot.shape for slot in slots]}"
+            )
+        self.iterations = int(state["iterations"])
+        self._weights, self._spans, self._state, self._ranges = [], [], {}, []
+        self._restored = slots
+
+    def _restore(
+        self, weights: Sequence[Weight], state: dict[ParameterBuffer, list[np.ndarray]]
+    ) -> None:
+        """Write what `set_state` was given where it belongs."""
+        count = sum(weight.array.size for weight in weights)
+        for slot in self._restored:
+            if slot.size != count:
+                raise ValueError(
+                    f"optimizer: its restored state is that of {slot.size} parameters, "
+                    f"but the model has {count}"
+                )
+        for i, slot in enumerate(self._restored):
+            start = 0
+            for weight in weights:
+                stop = start + weight.array.size
+                state[weight.buffer][i][weight.place] = slot[start:stop]
+                start = stop
+        self._restored = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the state without the model that is trained."""
+        bound = {"_weights": [], "_spans": [], "_state": {}, "_ranges": []}
+        return {**vars(self), **bound, "_restored": self.get_state()["slots"]}
 
     def step(self) -> None:
         """Move the parameters along their gradients once."""

@@ -463,16 +463,6 @@ def test_a_model_without_layers():
         make_model().build()
 
 
-def test_a_built_model_is_not_copied_by_halves():
-    model = make_model(input_length=6)
-    for copying in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="can't be copied or pickled yet; use from_config"):
-            copying(model.layers[1].weights[0].buffer)
-    for copying in (copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError, match="can't be copied or pickled yet; use from_config"):
-            copying(model)
-
-
 def test_what_is_not_built_and_what_was_learnt_can_be_pickled():
     own = activations.Activation("own", activations.tanh.forward, activations.tanh.derivative)
     layer = pickle.loads(pickle.dumps(GRU(3, recurrent_activation="hard_sigmoid")))

@@ -74,6 +74,10 @@ class GRU(Layer):
     dropout = recurrent_dropout = 0.0
     stateful = zero_output_for_mask = time_major = False
 
+    # For which operations and for which version of the weights, and the packed kernels.
+    _packed: tuple[ModuleType | None, int, Any] = (None, 0, None)
+    remade = ("_packed",)
+
     def __init__(
         self,
         units: int,
@@ -148,7 +152,6 @@ class GRU(Layer):
             "go_backwards": self.go_backwards,
             "return_sequences": self.return_sequences,
         }
-        self._packed: tuple[ModuleType | None, int, Any] = (None, 0, None)
 
     # ---- shapes and weights ----
 

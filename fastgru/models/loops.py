@@ -10,7 +10,6 @@ import numpy as np
 from fastgru import _progress, _random, metrics
 from fastgru.backend import current_ops
 from fastgru.callbacks import Callback, CallbackList, History
-from fastgru.layers._parameters import trainable_spans
 from fastgru.models.data import (
     Labelled,
     checked_count,
@@ -168,7 +167,7 @@ def _begin_training(model: Model, data: Labelled) -> Pass:
     training = Pass(model, data)
     if not model.built:
         model.build((None, *data.x.shape[1:]))
-    training.optimizer.bind(trainable_spans(model.weights))
+    training.optimizer.bind(model.weights)
     return training
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgru._configurable import refuse
 from fastgru._naming import auto_name, did_you_mean
-from fastgru.layers._parameters import Weight
+from fastgru.layers._parameters import Weight, gather
 from fastgru.layers.base import Layer, Shape, write_weights
 from fastgru.models import saving
 from fastgru.models.summary import print_summary
@@ -306,6 +306,12 @@ class Network:
             layer_range=layer_range,
         )
         print_summary(self, line_length or 65, print_fn or print)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Gather the weights, which come layer by layer, into a buffer of the model's own."""
+        vars(self).update(state)
+        if self.built:
+            gather(self.weights, owner=self)
 
     def __repr__(self) -> str:
         """Return class, name and state."""

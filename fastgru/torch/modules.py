@@ -1,0 +1,250 @@
+"""GRU, LSTM and RNN with the faces of torch.nn's, on fastgru's operations."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from fastgru.torch._operators import recurrent
+
+__all__ = ["GRU", "LSTM", "RNN"]
+
+_DTYPES = (torch.float32, torch.float64)
+
+
+def served(*tensors: Tensor) -> bool:
+    """Tell whether fastgru computes with these tensors: on the CPU, of one dtype that it has."""
+    first = tensors[0]
+    if first.dtype not in _DTYPES or torch.compiler.is_exporting():
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return False
+    for t in tensors:
+        if t.dtype != first.dtype or t.device.type != "cpu" or t.layout != torch.strided:
+            return False
+    return not torch.overrides.has_torch_function(tensors)
+
+
+def differentiated(*tensors: Tensor) -> bool:
+    """Tell whether a backward pass may follow."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
+class Recurrent(torch.nn.RNNBase):
+    """What GRU, LSTM and RNN share: who computes, and how layers and directions are joined.
+
+    A call that fastgru does not serve (see `served`) or that is wrong goes to PyTorch's own forward
+    method, which knows what to say. These classes do not derive from torch.nn.GRU itself, because
+    torch.compile breaks its graph at every instance of that.
+    """
+
+    pytorch: ClassVar[type[torch.nn.RNNBase]]
+
+    @property
+    def operator(self) -> str:
+        """Which of the passes computes it."""
+        return self.mode.lower()
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """Run the layers over a sequence, as torch.nn's module of the same name does."""
+        packed = isinstance(input, PackedSequence)
+        data = input.data if packed else input
+        states = self._states(hx)
+        weights = [getattr(self, name) for name in self._flat_weights_names]
+        if not self._fits(input, data, states) or not served(data, *states, *weights):
+            return self.pytorch.forward(self, input, hx)
+        if packed:
+            return self._run_packed(input, states, weights)
+
+        batched, batch_axis = data.dim() == 3, 0 if self.batch_first else 1
+        if not batched:
+            data = data.unsqueeze(batch_axis)
+            states = [s.unsqueeze(1) for s in states]
+        x = data.transpose(0, 1) if self.batch_first else data
+        y, states = self._run(x, None, states, weights)
+        if self.batch_first:
+            y = y.transpose(0, 1)
+        if not batched:
+            y, states = y.squeeze(batch_axis), [s.squeeze(1) for s in states]
+        return y, self._hidden(states)
+
+    def _run_packed(
+        self, input: PackedSequence, states: list[Tensor], weights: list[Tensor]
+    ) -> tuple[PackedSequence, Any]:
+        data, batch_sizes, order, inverse = input
+        if order is not None:
+            states = [s.index_select(1, order) for s in states]
+        y, states = self._run(data, batch_sizes, states, weights)
+        if inverse is not None:
+            states = [s.index_select(1, inverse) for s in states]
+        return PackedSequence(y, batch_sizes, order, inverse), self._hidden(states)
+
+    def _run(
+        self, x: Tensor, batch_sizes: Tensor | None, states: list[Tensor], weights: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run all layers on time-major or packed x; return y and the final states (L D, B, H)."""
+        training = differentiated(x, *states, *weights)
+        directions = 2 if self.bidirectional else 1
+        each = len(weights) // (self.num_layers * directions)
+        finals = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in range(directions):
+                i = layer * directions + direction
+                w = weights[i * each : (i + 1) * each]
+                biases = w[2:] or (None, None)
+                h0, c0 = [*(s[i] for s in states), None, None][:2]
+                y, h_n, c_n, _ = recurrent(
+                    self.operator, x, w[0], w[1], *biases, h0, c0, batch_sizes, direction == 1,
+                    training,
+                )  # fmt: skip
+                outputs.append(y)
+                finals.append((h_n, c_n) if self.mode == "LSTM" else (h_n,))
+            x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+            if self.dropout and self.training and layer < self.num_layers - 1:
+                x = torch.nn.functional.dropout(x, self.dropout, True)
+        return x, [torch.stack(s) for s in zip(*finals, strict=True)]
+
+    def _fits(self, input: Any, data: Any, states: list[Any]) -> bool:
+        """Tell whether the shapes are right."""
+        if self.proj_size or not all(isinstance(t, Tensor) for t in (data, *states)):
+            return False
+        if data.dim() < 2 or data.shape[-1] != self.input_size:
+            return False
+        layers = self.num_layers * (2 if self.bidirectional else 1)
+        if isinstance(input, PackedSequence):
+            if data.dim() != 2 or torch.compiler.is_compiling():
+                return data.dim() == 2
+            expected: tuple[int, ...] = (layers, int(input.batch_sizes[0]), self.hidden_size)
+        elif data.dim() == 2:
+            expected = (layers, self.hidden_size)
+        else:
+            expected = (layers, data.shape[0 if self.batch_first else 1], self.hidden_size)
+        if data.dim() > 3 or data.shape[self._time_axis(data)] == 0:
+            return False
+        return all(s.shape == expected for s in states)
+
+    def _time_axis(self, data: Tensor) -> int:
+        return 1 if self.batch_first and data.dim() == 3 else 0
+
+    def _states(self, hx: Any) -> list[Any]:
+        return [] if hx is None else [hx]
+
+    def _hidden(self, states: list[Tensor]) -> Any:
+        return states[0]
+
+
+class GRU(Recurrent):
+    """A Gated Recurrent Unit: torch.nn.GRU, computed by fastgru on CPUs.
+
+    Constructor, parameters, state_dict, arguments and results are those of `torch.nn.GRU`.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        Features of the input and of the state.
+    num_layers : int, default 1
+    bias : bool, default True
+    batch_first : bool, default False
+        Whether padded sequences are (batch, time, features) instead of (time, batch, features).
+    dropout : float, default 0
+        Rate of the dropout after each layer but the last one, in training.
+    bidirectional : bool, default False
+    device, dtype : optional
+        Of the parameters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As torch.nn.GRU.
+    """
+
+    pytorch = torch.nn.GRU
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _refuse_projections(kwargs)
+        super().__init__("GRU", *args, **kwargs)
+
+
+class LSTM(Recurrent):
+    """A long short-term memory: torch.nn.LSTM, computed by fastgru on CPUs.
+
+    Constructor, parameters, state_dict, arguments and results are those of `torch.nn.LSTM`.
+    Modules with proj_size run on PyTorch's own code.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
+        As in :class:`GRU`.
+    proj_size : int, default 0
+        Size of the projected state, if not 0.
+    device, dtype : optional
+        Of the parameters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As torch.nn.LSTM.
+    """
+
+    pytorch = torch.nn.LSTM
+
+    # PyTorch's forward method calls these, which torch.nn.LSTM has in versions of its own.
+    check_forward_args = torch.nn.LSTM.check_forward_args
+    get_expected_cell_size = torch.nn.LSTM.get_expected_cell_size
+    permute_hidden = torch.nn.LSTM.permute_hidden
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("LSTM", *args, **kwargs)
+
+    def _states(self, hx: Any) -> list[Any]:
+        return [] if hx is None else list(hx)
+
+    def _hidden(self, states: list[Tensor]) -> Any:
+        return states[0], states[1]
+
+
+class RNN(Recurrent):
+    """An Elman network: torch.nn.RNN, computed by fastgru on CPUs.
+
+    Constructor, parameters, state_dict, arguments and results are those of `torch.nn.RNN`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers
+        As in :class:`GRU`.
+    nonlinearity : {"tanh", "relu"}, default "tanh"
+    bias, batch_first, dropout, bidirectional, device, dtype
+        As in :class:`GRU`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As torch.nn.RNN.
+    """
+
+    pytorch = torch.nn.RNN
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        _refuse_projections(kwargs)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
+        mode = f"RNN_{nonlinearity.upper()}"
+        super().__init__(mode, input_size, hidden_size, num_layers, *args, **kwargs)
+        self.nonlinearity = nonlinearity
+
+
+def _refuse_projections(kwargs: dict[str, Any]) -> None:
+    if "proj_size" in kwargs:
+        raise ValueError("proj_size: only an LSTM has one")

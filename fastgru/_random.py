@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 _generator: np.random.Generator | None = None
+_of_this_thread: ContextVar[np.random.Generator | None] = ContextVar("generator", default=None)
 _WORD = 2**64 - 1
 
 
 def generator() -> np.random.Generator:
     """Return the generator that initial weights, shuffles and dropout draw from."""
     global _generator
+    own = _of_this_thread.get()
+    if own is not None:
+        return own
     if _generator is None:
         _generator = np.random.default_rng()
     return _generator
@@ -23,6 +30,16 @@ def begin(seed: int) -> None:
     """Begin the generator anew."""
     global _generator
     _generator = np.random.default_rng(seed)
+
+
+@contextmanager
+def drawing_from(own: np.random.Generator) -> Iterator[None]:
+    """Draw from another generator inside a ``with`` block, in this thread only."""
+    token = _of_this_thread.set(own)
+    try:
+        yield
+    finally:
+        _of_this_thread.reset(token)
 
 
 def own_generator(seed: int | None) -> np.random.Generator:

@@ -352,7 +352,6 @@ def test_an_unbuilt_model_has_no_weights(use):
         (lambda m: m.train_on_batch(IDS, [1] * 4, [1] * 4), "sample_weight"),
         (lambda m: m.train_on_batch(IDS, [1] * 4, None, {0: 1}), "class_weight"),
         (lambda m: m.test_on_batch(IDS, [1] * 4, [1] * 4), "sample_weight"),
-        (lambda m: m(IDS, mask=IDS > 0), "mask"),
         (lambda m: Dense(1, autocast=False), "autocast"),
     ],
 )

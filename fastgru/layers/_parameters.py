@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,10 +54,10 @@ class ParameterBuffer:
         """Mark what was made from the values as stale."""
         self.version = next(_versions)
 
-    def belongs_to_another(self, owner: object) -> bool:
-        """Tell whether a living model other than `owner` holds the buffer."""
+    def belongs_to_another(self, owners: Iterable[object]) -> bool:
+        """Tell whether a living model that is none of `owners` holds the buffer."""
         holder = None if self._owner is None else self._owner()
-        return holder is not None and holder is not owner
+        return holder is not None and all(holder is not owner for owner in owners)
 
 
 class Weight:
@@ -181,12 +181,14 @@ class Weight:
         return f"<Weight {self.path} shape={self.shape} dtype={self.dtype}>"
 
 
-def gather(weights: Sequence[Weight], owner: object = None) -> None:
+def gather(weights: Sequence[Weight], owner: object = None, nested: Iterable[object] = ()) -> None:
     """Move weights into one new buffer, in their order.
 
-    Weights that another model holds stay where they are: layers may be shared.
+    Weights that another model holds stay where they are: layers may be shared. The models `nested`
+    in the owner hand theirs over.
     """
-    moving = [w for w in weights if not w.buffer.belongs_to_another(owner)]
+    owners = [owner, *nested]
+    moving = [w for w in weights if not w.buffer.belongs_to_another(owners)]
     if not moving:
         return
     size = sum(w.array.size for w in moving)

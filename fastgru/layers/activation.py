@@ -34,14 +34,16 @@ class Activation(Layer):
         """The name of the activation."""
         return self.activation.name
 
-    def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the values."""
         name = self.activation.name
         operation = getattr(current_ops(), name) if name in ("sigmoid", "tanh") else None
         y = (operation or self.activation.forward)(x)
         return y, (self.activation, x, y) if training else None
 
-    def forward_logits(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def forward_logits(
+        self, x: Any, *, training: bool = False, mask: Any = None
+    ) -> tuple[Any, Any]:
         """Return the input as it is."""
         return x, (activations.linear, x, x) if training else None
 

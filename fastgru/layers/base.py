@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
+import warnings
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastgru import activations
+from fastgru import regularizers
 from fastgru._arrays import to_floats
-from fastgru._configurable import Configurable, refuse, refuse_unknown
+from fastgru._configurable import Configurable, refuse_unknown
 from fastgru._naming import auto_name
-from fastgru.activations import Activation
-from fastgru.backend import floatx
 from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
+from fastgru.layers._arguments import Shape as Shape
+from fastgru.layers._arguments import checked_dtype, first_shape
+from fastgru.layers._arguments import checked_shape as checked_shape
+from fastgru.layers._arguments import checked_size as checked_size
+from fastgru.layers._arguments import for_operations as for_operations
 from fastgru.layers._parameters import Weight, gather
+from fastgru.layers._symbolic import Node, connect, is_symbolic
 from fastgru.regularizers import Regularizer
-
-Shape = tuple[int | None, ...]
 
 _building = threading.RLock()
 
@@ -27,12 +31,18 @@ _building = threading.RLock()
 class Layer(Configurable):
     """The base of all layers.
 
-    A layer holds parameters and calls operations. It is called with arrays, or put into a model.
-    The first call (or the model) builds it: makes its weights for the shape that it meets.
+    A layer holds parameters and calls operations. It is called with arrays, or on the tensors of a
+    functional model, or put into a model. The first call (or the model) builds it: makes its
+    weights for the shape that it meets.
 
     Subclasses say what their output's shape is, make their weights, and give a `forward` and a
     `backward`. Both are pure but for the gradients: what `backward` needs of the forward pass
     travels in a cache, so one layer can serve several threads and several places of a model.
+
+    A layer that takes a list of arrays finds lists wherever it meets inputs: of arrays in `forward`
+    and `convert`, of masks (or None) there, of shapes in `compute_output_shape` and `build`; its
+    `backward` returns a list. A layer that returns a list gives lists of shapes and masks, too, and
+    its `backward` gets a list, in which None stands for an output that nothing depends on.
 
     Parameters
     ----------
@@ -44,6 +54,17 @@ class Layer(Configurable):
         Whether training moves the weights.
     input_shape, batch_input_shape : sequence of int, optional
         The shape of a sample (of a batch): as the first layer of a model, builds the model.
+    activity_regularizer : str or Regularizer, optional
+        A penalty on the outputs that models add to the loss, divided by the batch size.
+
+    Attributes
+    ----------
+    supports_masking : bool
+        Whether masks travel on through the layer; otherwise they end there, with a warning.
+    makes_mask : bool
+        Whether the output may have a mask when no input has one.
+    adds_loss : bool
+        Whether layers inside have penalties on their outputs: :meth:`added_loss`.
 
     Raises
     ------
@@ -55,6 +76,10 @@ class Layer(Configurable):
 
     #: Attributes that a pickle leaves out; the class has their first values.
     remade: tuple[str, ...] = ()
+
+    supports_masking = False
+    makes_mask = False
+    adds_loss = False
 
     def __init__(
         self,
@@ -70,7 +95,6 @@ class Layer(Configurable):
     ) -> None:
         kind = type(self)
         refuse_unknown(kind, unknown, Layer)
-        refuse(kind.__name__, activity_regularizer=activity_regularizer)
         if not autocast:
             raise NotImplementedError(f"{kind.__name__}: the argument autocast=False is not served")
         if not isinstance(name, str | None):
@@ -81,13 +105,17 @@ class Layer(Configurable):
         self.built = False
         self.input_shape: Shape | None = None
         self.output_shape: Shape | None = None
-        self.first_shape = _first_shape(input_shape, batch_input_shape)
+        self.first_shape = first_shape(input_shape, batch_input_shape)
+        self.activity_regularizer: Regularizer | None = regularizers.get(
+            activity_regularizer, "activity_regularizer"
+        )
+        self.calls: list[weakref.ref[Node]] = []
         self._weights: list[Weight] = []
         self.trainable = trainable
 
     # ---- what a layer computes ----
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output for that of an input, whose unknown sizes are None.
 
         Raises
@@ -97,13 +125,13 @@ class Layer(Configurable):
         """
         raise NotImplementedError
 
-    def create_weights(self, input_shape: Shape) -> None:
+    def create_weights(self, input_shape: Any) -> None:
         """Make the weights with :meth:`add_weight`; called once, by :meth:`build`."""
 
-    def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the output for an input of the right dtype, and a cache for :meth:`backward`.
 
-        The cache is None unless training.
+        The cache is None unless training. A layer that has no use for a mask ignores it.
         """
         raise NotImplementedError
 
@@ -115,22 +143,43 @@ class Layer(Configurable):
         """
         raise NotImplementedError
 
-    @property
-    def output_activation(self) -> str | None:
-        """The elementwise function that :meth:`forward` ends with, if it can be left off."""
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return the mask of the output, (B, T) and True where a step is valid, or None."""
+        return mask
+
+    def mask_of_output(self, x: Any, mask: Any, cache: Any) -> Any:
+        """Return what a model hands on as the mask of an output that `forward` has returned."""
+        if self.supports_masking:
+            return self.compute_mask(x, mask)
+        warnings.warn(
+            f"{self.name} ({type(self).__name__}) does not support masking: the mask of its input "
+            "ends here, and the layers after it will not see it",
+            stacklevel=2,
+        )
         return None
 
-    def forward_logits(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def added_loss(self, cache: Any) -> float:
+        """Return the penalties of layers inside, from what `forward` left."""
+        raise NotImplementedError
+
+    @property
+    def output_activation(self) -> Any:
+        """The name of the function that :meth:`forward` ends with, if it can be left off."""
+        return None
+
+    def forward_logits(
+        self, x: Any, *, training: bool = False, mask: Any = None
+    ) -> tuple[Any, Any]:
         """Return what `forward` does, without the output activation."""
         raise NotImplementedError
 
-    def convert(self, name: str, x: Any) -> np.ndarray:
+    def convert(self, name: str, x: Any) -> Any:
         """Return an input as an array of the dtype that the layer takes, checked for its values."""
         return to_floats(name, x, self._dtype)
 
     # ---- building and calling ----
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of a shape, e.g. ``(None, None, 8)``; once only.
 
         Raises
@@ -138,7 +187,7 @@ class Layer(Configurable):
         ValueError
             If the layer can't take inputs of this shape.
         """
-        shape = tuple(input_shape)
+        shape = input_shape if _is_list_of_shapes(input_shape) else tuple(input_shape)
         output_shape = self.compute_output_shape(shape)
         with _building:
             if self.built:
@@ -163,37 +212,69 @@ class Layer(Configurable):
         if values.shape != shape:
             raise ValueError(f"{self.name}: {name}: expected shape {shape}, got {values.shape}")
         weight = Weight(name, values)
+        weight.path = f"{self.name}/{name}"
         weight.regularizer, weight.constraint = regularizer, constraint
         self._weights.append(weight)
         return weight
 
-    def __call__(self, inputs: Any, *, training: bool | None = False, mask: Any = None) -> Any:
-        """Run the layer on arrays.
+    def __call__(self, inputs: Any, *, training: bool | None = None, mask: Any = None) -> Any:
+        """Run the layer on arrays, or connect it to tensors of a functional model.
 
         Parameters
         ----------
-        inputs : array_like
-            The input; converted to the layer's dtype.
-        training : bool, default False
-            Whether dropout drops.
-        mask : None
-            Not served yet.
-        """
-        refuse(type(self).__name__, mask=mask)
-        return self.forward(self._take(inputs), training=bool(training))[0]
+        inputs : array_like, KerasTensor, or a list of these
+            The input; arrays are converted to the layer's dtype.
+        training : bool, optional
+            Whether dropout drops. Not by default; in a functional model, when the model trains.
+        mask : array_like of bool, optional
+            The valid steps, (B, T); a list of masks for a list of inputs.
 
-    def _take(self, inputs: Any) -> np.ndarray:
+        Returns
+        -------
+        ndarray or KerasTensor, or a list of these
+            The output.
+        """
+        if is_symbolic(inputs):
+            return connect(self, inputs, training, mask)
+        x = self._take(inputs)
+        return self.forward(x, training=bool(training), mask=self._take_mask(mask, x))[0]
+
+    def _take(self, inputs: Any) -> Any:
         """Return the inputs of a call, converted and checked; the first call builds the layer."""
-        if isinstance(inputs, Layer):
-            raise NotImplementedError(
-                f"{type(self).__name__}: calling layers on an Input is not served yet; "
-                "list them in a Sequential"
-            )
         x = self.convert("inputs", inputs)
-        self.compute_output_shape(x.shape)
+        shape = [a.shape for a in x] if isinstance(x, list) else x.shape
+        self.compute_output_shape(shape)
         if not self.built:
-            self.build((None, *x.shape[1:]))
+            self.build(
+                [(None, *s[1:]) for s in shape] if isinstance(x, list) else (None, *shape[1:])
+            )
         return x
+
+    def _take_mask(self, mask: Any, x: Any) -> Any:
+        """Return the mask of a call, checked: a list of masks for a list of inputs."""
+        if isinstance(x, list) and isinstance(mask, list | tuple) and len(mask) == len(x):
+            return [self._take_mask(m, a) for m, a in zip(mask, x, strict=True)]
+        if isinstance(x, list) and mask is not None:
+            x = x[0]
+        return None if mask is None else checked_mask(self.name, mask, x.shape)
+
+    @property
+    def input(self) -> Any:
+        """The tensor, or list of tensors, of a functional model that the layer was called on."""
+        node = self._first_call("input")
+        return list(node.inputs) if node.in_list else node.inputs[0]
+
+    @property
+    def output(self) -> Any:
+        """The tensor, or list of tensors, that the layer returned in a functional model."""
+        return self._first_call("output").outputs
+
+    def _first_call(self, what: str) -> Node:
+        for call in self.calls:
+            node = call()
+            if node is not None:
+                return node
+        raise AttributeError(f"{self.name}: {what}: the layer is not part of a model yet")
 
     # ---- weights ----
 
@@ -266,6 +347,11 @@ class Layer(Configurable):
         else:
             weight.gradient[...] = gradient
 
+    @property
+    def seed_generators(self) -> list[Any]:
+        """The generators that dropout draws from: a saved model holds their `state`."""
+        return []
+
     # ---- names and types ----
 
     @property
@@ -299,11 +385,12 @@ class Layer(Configurable):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle all but what is made again when it is needed."""
-        return {name: value for name, value in vars(self).items() if name not in self.remade}
+        remade = {*self.remade, "calls"}
+        return {name: value for name, value in vars(self).items() if name not in remade}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Gather the weights, which come one by one."""
-        vars(self).update(state)
+        vars(self).update(state, calls=[])
         gather(self._weights)
 
     def __repr__(self) -> str:
@@ -353,66 +440,23 @@ def write_weights(
         weight.write(value)
 
 
-def checked_dtype(dtype: Any) -> np.dtype:
-    """Return the dtype of a layer.
-
-    Raises
-    ------
-    ValueError
-        If it is neither float32 nor float64.
-    """
-    try:
-        found = np.dtype(floatx() if dtype is None else dtype)
-    except TypeError:
-        found = None
-    if found is None or found not in (np.float32, np.float64):
-        raise ValueError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-    return np.dtype(found.name)
-
-
-def for_operations(activation: Activation) -> str | Activation:
-    """Return an activation as operations take it: the name of a known one, or one's own itself."""
-    known = getattr(activations, activation.name, None) is activation
-    return activation.name if known else activation
-
-
-def checked_size(name: str, value: Any) -> int:
-    """Return a size as an int.
+def checked_mask(owner: str, mask: Any, shape: Shape) -> np.ndarray:
+    """Return a mask as an array of bool, (B, T), that fits an input of a shape.
 
     Raises
     ------
     TypeError
-        If it is not an integer.
+        If it holds anything but booleans.
     ValueError
-        If it is below 1, or more than any array could have.
+        If it has another shape.
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected a positive integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name}: expected a positive integer, got {value}")
-    if value >= 2**31:
-        raise ValueError(f"{name}: expected an integer below 2**31, got {value}")
-    return int(value)
+    array = np.asarray(mask)
+    if array.dtype != bool:
+        raise TypeError(f"{owner}: mask: expected booleans, True where valid, got {array.dtype}")
+    if array.shape != tuple(shape[: array.ndim]) or not array.ndim:
+        raise ValueError(f"{owner}: mask: expected shape {tuple(shape[:2])}, got {array.shape}")
+    return array
 
 
-def _first_shape(
-    input_shape: Sequence[int | None] | None, batch_input_shape: Sequence[int | None] | None
-) -> Shape | None:
-    if batch_input_shape is not None:
-        return checked_shape("batch_input_shape", batch_input_shape)
-    if input_shape is not None:
-        return (None, *checked_shape("input_shape", input_shape))
-    return None
-
-
-def checked_shape(name: str, shape: Any) -> Shape:
-    """Return a shape as a tuple of positive ints and None.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not a sequence of these.
-    """
-    if isinstance(shape, str) or not isinstance(shape, Sequence):
-        raise TypeError(f"{name}: expected a tuple of sizes such as (10, 8), got {shape!r}")
-    return tuple(None if size is None else checked_size(name, size) for size in shape)
+def _is_list_of_shapes(shape: Any) -> bool:
+    return isinstance(shape, list) and bool(shape) and isinstance(shape[0], tuple | list)

@@ -95,11 +95,13 @@ class Dense(Layer):
         """The name of the activation."""
         return self.activation.name
 
-    def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the output."""
         return self._forward(x, self._function, training)
 
-    def forward_logits(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def forward_logits(
+        self, x: Any, *, training: bool = False, mask: Any = None
+    ) -> tuple[Any, Any]:
         """Return the output before the activation."""
         return self._forward(x, "linear", training)
 

@@ -51,7 +51,7 @@ class Dropout(Layer):
         """Return the shape as it is."""
         return tuple(input_shape)
 
-    def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the input, with a part dropped when training."""
         if not training or self._generator is None:
             return x, None

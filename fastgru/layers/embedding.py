@@ -115,7 +115,7 @@ class Embedding(Layer):
         """Return ids as integers that lie in the table."""
         return to_ids(name, x, self.input_dim)
 
-    def forward(self, x: Any, *, training: bool = False) -> tuple[Any, Any]:
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the vectors of ids."""
         ops = current_ops()
         y = ops.embedding_forward(x, self.embeddings.array)

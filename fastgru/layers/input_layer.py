@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastgru._configurable import refuse
+from fastgru.layers._symbolic import KerasTensor, Node
 from fastgru.layers.base import Layer, Shape, checked_shape, checked_size
 
 
@@ -66,6 +67,8 @@ class InputLayer(Layer):
         self.input_shape = self.output_shape = self.batch_shape
         self.built = True
 
+    supports_masking = True
+
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape as it is.
 
@@ -102,9 +105,12 @@ def Input(  # noqa: N802 (Keras' name)
     name: str | None = None,
     tensor: Any = None,
     optional: bool = False,
-) -> InputLayer:
-    """Return an input to begin a :class:`~fastgru.models.Sequential` with: see `InputLayer`."""
-    return InputLayer(
+) -> KerasTensor:
+    """Return the input of a model: begin a `Sequential` with it, or call layers on it.
+
+    See :class:`InputLayer` for the arguments.
+    """
+    layer = InputLayer(
         shape,
         batch_size=batch_size,
         dtype=dtype,
@@ -115,3 +121,10 @@ def Input(  # noqa: N802 (Keras' name)
         optional=optional,
         name=name,
     )
+    return as_tensor(layer)
+
+
+def as_tensor(layer: InputLayer, shape: Shape | None = None) -> KerasTensor:
+    """Return the tensor that an input layer stands for, of its shape or one within that."""
+    tensor: KerasTensor = Node(layer, [], False, shape or layer.batch_shape).outputs
+    return tensor

@@ -11,16 +11,18 @@ import numpy as np
 from fastgru._configurable import refuse
 from fastgru._naming import auto_name, did_you_mean
 from fastgru.layers._parameters import Weight, gather
-from fastgru.layers.base import Layer, Shape, write_weights
+from fastgru.layers._symbolic import KerasTensor, connect, is_symbolic
+from fastgru.layers.base import Layer, write_weights
 from fastgru.models import saving
+from fastgru.models._run import Run
 from fastgru.models.summary import print_summary
 
 
-class Network:
+class Network(Layer):
     """The base of models: a network of layers that can be built, run, looked at and saved.
 
     A subclass connects the layers: it says which there are, builds them, and runs them forward and
-    backward.
+    backward. A network is a layer, too: it may be nested in another, which then trains it.
 
     Parameters
     ----------
@@ -28,9 +30,15 @@ class Network:
         Otherwise the class' name in snake case, numbered.
     """
 
+    activity_regularizer = None
+    dtype_given = False
+
     def __init__(self, name: str | None = None) -> None:
+        if not isinstance(name, str | None):
+            raise TypeError(f"name: expected a string, got {name!r}")
         self.name = name or auto_name(type(self).__name__)
         self.built = False
+        self.calls = []
 
     # ---- what a subclass says ----
 
@@ -40,13 +48,23 @@ class Network:
         raise NotImplementedError
 
     @property
-    def input_shape(self) -> Shape:
-        """The shape of the input, with None for sizes that may vary."""
+    def input_shape(self) -> Any:  # type: ignore[override]
+        """The shape of the input, with None for sizes that may vary; a list for several inputs."""
         raise NotImplementedError
 
     @property
-    def output_shape(self) -> Shape:
-        """The shape of the output, with None for sizes that may vary."""
+    def output_shape(self) -> Any:  # type: ignore[override]
+        """The shape of the output, with None for sizes that may vary; a list for several."""
+        raise NotImplementedError
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The tensors that a functional model begins with."""
+        raise NotImplementedError
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The tensors that a functional model ends with."""
         raise NotImplementedError
 
     @property
@@ -55,80 +73,131 @@ class Network:
         raise NotImplementedError
 
     @property
-    def output_activation(self) -> str | None:
-        """The activation that :meth:`forward` can leave off."""
+    def output_activation(self) -> Any:
+        """The activation that :meth:`forward` can leave off; a list for several outputs."""
         raise NotImplementedError
 
-    def build(self, input_shape: Sequence[int | None] | None = None) -> None:
+    def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of a shape."""
         raise NotImplementedError
 
-    def convert(self, name: str, x: Any) -> np.ndarray:
-        """Return an input as the array that the first layer takes, checked for its values."""
-        raise NotImplementedError
+    def convert(self, name: str, x: Any) -> Any:
+        """Return an input as the array that the first layer takes, checked for its values.
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        """Return the shape of the output for that of an input; refuse one that does not fit."""
-        raise NotImplementedError
-
-    def forward(
-        self, x: Any, *, training: bool = False, logits: bool = False
-    ) -> tuple[np.ndarray, Any]:
-        """Return the output for a checked input, and what :meth:`backward` needs.
-
-        With `logits`, the output activation is left off.
+        Several inputs come and go as a list.
         """
         raise NotImplementedError
 
-    def backward(self, dy: np.ndarray, caches: Any) -> None:
-        """Write the gradients of all trainable weights, from that of the output."""
+    def forward(
+        self, x: Any, *, training: bool = False, mask: Any = None, logits: Any = False
+    ) -> tuple[Any, Run]:
+        """Return the output for a checked input, and what came up on the way.
+
+        Several inputs (and their masks) and several outputs are lists. With `logits`, the output
+        activation is left off; a list says it for each of several outputs.
+        """
         raise NotImplementedError
+
+    def forward_logits(
+        self, x: Any, *, training: bool = False, mask: Any = None
+    ) -> tuple[Any, Any]:
+        """Return what `forward` does, without the output activation."""
+        return self.forward(x, training=training, mask=mask, logits=True)
+
+    def backward(
+        self, dy: Any, cache: Run, *, accumulate: bool = False, to_inputs: bool = False
+    ) -> Any:
+        """Write the gradients of all trainable weights, from that of the output.
+
+        Parameters
+        ----------
+        dy : ndarray, or a list of ndarray or None
+            The gradients of the outputs; None for one that the loss does not depend on.
+        cache : Run
+            What :meth:`forward` returned in training.
+        accumulate : bool, default False
+            Whether to add to the gradients that are there.
+        to_inputs : bool, default False
+            Whether the gradients of the inputs are wanted; they are returned then.
+        """
+        raise NotImplementedError
+
+    def backward_to_inputs(self, dy: Any, cache: Run, *, accumulate: bool = False) -> Any:
+        """Do what :meth:`backward` does; return the gradients of the inputs."""
+        return self.backward(dy, cache, accumulate=accumulate, to_inputs=True)
+
+    @property
+    def adds_loss(self) -> bool:  # type: ignore[override]
+        """Whether a layer has an activity regularizer."""
+        return any(layer.adds_loss or layer.activity_regularizer for layer in self.layers)
+
+    def added_loss(self, cache: Any) -> float:
+        """Return what the layers add to the loss."""
+        found: float = cache.added_loss
+        return found
+
+    def mask_of_output(self, x: Any, mask: Any, cache: Any) -> Any:
+        """Return the masks that the layers have left."""
+        return cache.masks if len(cache.masks) > 1 else cache.masks[0]
+
+    @property
+    def makes_mask(self) -> bool:  # type: ignore[override]
+        """Whether a layer makes a mask."""
+        return any(layer.makes_mask for layer in self.layers)
 
     # ---- computation ----
 
-    def __call__(self, inputs: Any, *, training: bool | None = False, mask: Any = None) -> Any:
+    def __call__(self, inputs: Any, *, training: bool | None = None, mask: Any = None) -> Any:
         """Return the output for one batch; build the model if this is the first call.
 
         Parameters
         ----------
-        inputs : array_like
-            The samples.
-        training : bool, default False
-            Whether dropout drops.
-        mask : None
-            Not served yet.
+        inputs : array_like, KerasTensor, or a list of these
+            The samples; or tensors of another model, which this one becomes a layer of.
+        training : bool, optional
+            Whether dropout drops. Not by default.
+        mask : array_like of bool, optional
+            The valid steps of the input, (B, T); a list of masks for several inputs.
         """
-        refuse(type(self).__name__, mask=mask)
+        if is_symbolic(inputs):
+            return connect(self, inputs, training, mask)
         x = self.check_input("inputs", inputs)
         if not self.built:
             self.build((None, *x.shape[1:]))
-        return self.forward(x, training=bool(training))[0]
+        return self.forward(x, training=bool(training), mask=self._take_mask(mask, x))[0]
 
-    def check_input(self, name: str, x: Any) -> np.ndarray:
-        """Return an input as an array, checked against the model's shape.
+    def check_input(self, name: str, x: Any) -> Any:
+        """Return an input as an array, checked against the model's shape; a list for several.
 
         Raises
         ------
         ValueError, TypeError
             If it does not fit.
         """
-        array = self.convert(name, x)
-        if 0 in array.shape[1:]:
-            raise ValueError(f"{name}: expected at least one time step, got shape {array.shape}")
+        given = self.convert(name, x)
+        arrays = given if isinstance(given, list) else [given]
+        shapes = [array.shape for array in arrays]
+        for shape in shapes:
+            if 0 in shape[1:]:
+                raise ValueError(f"{name}: expected at least one time step, got shape {shape}")
+        if len(shapes) > 1 and len({shape[:1] for shape in shapes}) > 1:
+            raise ValueError(
+                f"{name}: expected as many samples in every input, got shapes {shapes}"
+            )
         try:
-            self.compute_output_shape(array.shape)
+            self.compute_output_shape(shapes if isinstance(given, list) else shapes[0])
         except ValueError as error:
             if self.built:  # so it is the input that does not fit, not one layer the other
                 raise ValueError(f"{name}: {error}") from None
             raise
-        return array
+        return given
 
     # ---- weights ----
 
     @property
     def weights(self) -> list[Weight]:
         """All weights, in the order of the layers."""
-        return [weight for layer in self.layers for weight in layer.weights]
+        return list(dict.fromkeys(weight for layer in self.layers for weight in layer.weights))
 
     @property
     def trainable_weights(self) -> list[Weight]:
@@ -149,6 +218,69 @@ class Network:
     def trainable(self, value: bool) -> None:
         for layer in self.layers:
             layer.trainable = value
+
+    @property
+    def learns(self) -> bool:
+        """Whether any layer has weights that training moves."""
+        return any(layer.learns for layer in self.layers)
+
+    @property
+    def seed_generators(self) -> list[Any]:
+        """The generators that dropout draws from, in the order of the layers."""
+        return [generator for layer in self.layers for generator in layer.seed_generators]
+
+    @property
+    def gradients(self) -> np.ndarray:
+        """The gradients of all weights, in their order, as one writable array of one axis.
+
+        Raises
+        ------
+        ValueError
+            If the model is not built, or shares some of its weights with a model made before it.
+        """
+        self.require_built("gradients")
+        weights = self.weights
+        size = sum(w.array.size for w in weights)
+        if not weights:
+            return np.zeros(0, self.dtype)
+        buffer, start = weights[0].buffer, weights[0].offset
+        ends = [w.offset + w.array.size for w in weights]
+        if (
+            any(w.buffer is not buffer for w in weights)
+            or [w.offset for w in weights[1:]] != ends[:-1]
+        ):
+            raise ValueError(
+                f"gradients: {self.name} shares weights with a model that was made before it, so "
+                "its gradients are not one array; see those of its weights"
+            )
+        return buffer.gradients[start : start + size]
+
+    def _gather(self) -> None:
+        """Move the weights into one buffer of the model's own, unless they are trained already."""
+        nested = [layer for layer in self._nested() if not layer.trained]
+        gather(self.weights, self, nested)
+
+    def _nested(self) -> list[Network]:
+        found = []
+        for layer in self.layers:
+            if isinstance(layer, Network):
+                found += [layer, *layer._nested()]
+        return found
+
+    @property
+    def trained(self) -> bool:
+        """Whether an optimizer has begun to move the weights where they are."""
+        return False
+
+    def check_dtype(self, dtype: str) -> None:
+        """Require that no layer was given, or built with, another dtype than a model's."""
+        for layer in self.layers:
+            layer.check_dtype(dtype)
+
+    def adopt_dtype(self, dtype: str) -> None:
+        """Give the layers a dtype, which was checked."""
+        for layer in self.layers:
+            layer.adopt_dtype(dtype)
 
     def require_built(self, what: str) -> None:
         """Raise a ValueError if the model has no weights yet."""
@@ -190,12 +322,12 @@ class Network:
         overwrite: bool = True,
         max_shard_size: float | None = None,
     ) -> None:
-        """Write the weights into an ``.npz`` file, whole or not at all.
+        """Write the weights into a file, whole or not at all.
 
         Parameters
         ----------
         filepath : path
-            Ends in ``.npz``.
+            Ends in ``.npz``, or in ``.safetensors`` where that package is installed.
         overwrite : bool, default True
             Whether a file that is there may be replaced.
         max_shard_size : None
@@ -213,16 +345,17 @@ class Network:
         saving.save_weights(self.layers, filepath, overwrite)
 
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Read the weights from a file that :meth:`save_weights` wrote.
+        """Read the weights from a file that :meth:`save_weights` or `save` wrote.
 
         The layers must be of the same classes in the same order; their names do not matter.
 
         Parameters
         ----------
         filepath : path
-            Ends in ``.npz``.
+            Ends in ``.npz`` or ``.safetensors``.
         skip_mismatch : bool, default False
-            True is not served yet.
+            Whether a weight that the file does not hold in its shape keeps its values, with a
+            warning; otherwise that is an error.
 
         Raises
         ------
@@ -232,9 +365,8 @@ class Network:
         OSError
             If the file can't be read.
         """
-        refuse("load_weights", skip_mismatch=skip_mismatch)
         self.require_built("load_weights")
-        values = saving.load_weights(self.layers, filepath)
+        values = saving.load_weights(self.layers, filepath, skip_mismatch)
         write_weights(self.name, self._named_weights(), values)
 
     def count_params(self) -> int:
@@ -309,9 +441,9 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Gather the weights, which come layer by layer, into a buffer of the model's own."""
-        vars(self).update(state)
+        vars(self).update(state, calls=[])
         if self.built:
-            gather(self.weights, owner=self)
+            self._gather()
 
     def __repr__(self) -> str:
         """Return class, name and state."""

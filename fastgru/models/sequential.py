@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
-
 from fastgru import layers as layers_module
 from fastgru._configurable import describe
 from fastgru.layers import InputLayer, Layer
-from fastgru.layers._parameters import gather
+from fastgru.layers._symbolic import KerasTensor, connect
 from fastgru.layers.base import Shape, checked_shape
+from fastgru.layers.input_layer import as_tensor
+from fastgru.models._run import Run, as_step, backward_of
 from fastgru.models.model import Model
 
 
@@ -45,6 +45,8 @@ class Sequential(Model):
     (None, 1)
     """
 
+    remade = ("_adding", "_backwards", "_making", "_steps")
+
     def __init__(
         self,
         layers: Sequence[Layer] | None = None,
@@ -54,7 +56,7 @@ class Sequential(Model):
         super().__init__(name)
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
-        self._shapes: tuple[Shape, Shape] | None = None
+        self._ends: tuple[KerasTensor, KerasTensor] | None = None
         if not isinstance(layers, Iterable | None):
             raise TypeError(f"layers: expected a list of layers, got {layers!r}")
         for layer in layers or ():
@@ -104,6 +106,8 @@ class Sequential(Model):
         return layer
 
     def _append(self, layer: Any) -> None:
+        if isinstance(layer, KerasTensor):
+            layer = layer.node.layer
         if not isinstance(layer, Layer):
             raise TypeError(
                 f"layers: expected layers, got {layer!r} ({type(layer).__name__})"
@@ -121,6 +125,8 @@ class Sequential(Model):
                 f"layers: {layer.name!r} has return_state=True; "
                 "a Sequential takes layers with one output"
             )
+        if {id(w) for w in layer.weights} & {id(w) for w in self.weights}:
+            raise ValueError(f"layers: {layer.name!r} has weights that occur in the model already")
         self._layers.append(layer)
 
     def _forget_training(self) -> None:
@@ -137,8 +143,8 @@ class Sequential(Model):
             self.build(self._input.batch_shape)
         elif self._layers[0].first_shape is not None:
             self.build(self._layers[0].first_shape)
-        elif self._shapes is not None:
-            self.build(self._shapes[0])
+        elif self._ends is not None:
+            self.build(self._ends[0].shape)
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """Make the weights.
@@ -158,15 +164,29 @@ class Sequential(Model):
         if input_shape is None:
             raise ValueError("build: expected input_shape, such as (None, 10)")
         shape = checked_shape("input_shape", input_shape)
-        output_shape = self.compute_output_shape(shape)
+        self.compute_output_shape(shape)  # first, so that nothing is made if one does not fit
         self._share_dtype()
-        inputs = shape
+        begin = self._input or InputLayer(batch_shape=shape, name=f"{self.name}_input")
+        tensor = first = as_tensor(begin, shape)
         for layer in self._layers:
-            layer.build(inputs)
-            inputs = layer.compute_output_shape(inputs)
-        gather(self.weights, owner=self)
-        self._shapes = shape, output_shape
+            tensor = connect(layer, tensor)
+        self._ends = first, tensor
+        self._gather()
+        self._plan()
         self.built = True
+
+    def _plan(self) -> None:
+        """Lay out what `forward` and `backward` do for each layer."""
+        self._steps = [as_step(layer) for layer in self._layers]
+        self._backwards = [backward_of(step) for step in self._steps]
+        self._adding = [i for i, step in enumerate(self._steps) if step.adds_loss]
+        self._making = {i for i, step in enumerate(self._steps) if step.makes_mask}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Lay out the plan again."""
+        super().__setstate__(state)
+        if self.built:
+            self._plan()
 
     def _share_dtype(self) -> None:
         for layer in self._layers:
@@ -185,7 +205,12 @@ class Sequential(Model):
         return self._layers[0]
 
     @property
-    def input_shape(self) -> Shape:
+    def first_shape(self) -> Shape | None:  # type: ignore[override]
+        """The shape of the input, if it is known: a model that begins with this one is built."""
+        return None if self._ends is None else self._ends[0].shape
+
+    @property
+    def input_shape(self) -> Shape:  # type: ignore[override]
         """The shape that the model was built for, with None for sizes that may vary.
 
         Raises
@@ -193,21 +218,31 @@ class Sequential(Model):
         ValueError
             If the model is not built.
         """
-        return self._known_shapes("input_shape")[0]
+        return self._known_ends("input_shape")[0].shape
 
     @property
-    def output_shape(self) -> Shape:
+    def output_shape(self) -> Shape:  # type: ignore[override]
         """The shape of the output, as :attr:`input_shape`."""
-        return self._known_shapes("output_shape")[1]
+        return self._known_ends("output_shape")[1].shape
 
-    def _known_shapes(self, what: str) -> tuple[Shape, Shape]:
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The tensor that the model begins with, in a list."""
+        return [self._known_ends("inputs")[0]]
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The tensor that the model ends with, in a list."""
+        return [self._known_ends("outputs")[1]]
+
+    def _known_ends(self, what: str) -> tuple[KerasTensor, KerasTensor]:
         self.require_built(what)
-        assert self._shapes is not None
-        return self._shapes
+        assert self._ends is not None
+        return self._ends
 
     # ---- computation ----
 
-    def convert(self, name: str, x: Any) -> np.ndarray:
+    def convert(self, name: str, x: Any) -> Any:
         """Return an input as the array that the first layer takes."""
         return self._first().convert(name, x)
 
@@ -229,27 +264,41 @@ class Sequential(Model):
 
     @property
     def output_activation(self) -> str | None:
-        """The activation of the last layer."""
-        return self._layers[-1].output_activation
+        """The activation of the last layer, if nothing but the next loss needs its values."""
+        last = self._layers[-1]
+        found: str | None = None if last.activity_regularizer else last.output_activation
+        return found
 
     def forward(
-        self, x: Any, *, training: bool = False, logits: bool = False
-    ) -> tuple[np.ndarray, Any]:
+        self, x: Any, *, training: bool = False, mask: Any = None, logits: Any = False
+    ) -> tuple[Any, Run]:
         """Return the output for a checked input, and the caches of the layers."""
-        caches = []
-        last = len(self._layers) - 1
-        for i, layer in enumerate(self._layers):
-            run = layer.forward_logits if logits and i == last else layer.forward
-            x, cache = run(x, training=training)
+        caches: list[Any] = []
+        making, last = self._making, len(self._steps) - 1 if logits else -1
+        for i, step in enumerate(self._steps):
+            run = step.forward_logits if i == last else step.forward
+            if mask is None:
+                y, cache = run(x, training=training)
+            else:
+                y, cache = run(x, training=training, mask=mask)
+            if mask is not None or i in making:
+                mask = step.mask_of_output(x, mask, cache)
             caches.append(cache)
-        return x, caches
+            x = y
+        added = sum((self._steps[i].added_loss(caches[i]) for i in self._adding), 0.0)
+        return x, Run(caches, [mask], added)
 
-    def backward(self, dy: np.ndarray, caches: Any) -> None:
+    def backward(
+        self, dy: Any, cache: Run, *, accumulate: bool = False, to_inputs: bool = False
+    ) -> Any:
         """Write the gradients of all trainable weights, down to the first layer that has some."""
-        layers = self._layers
-        lowest = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
+        layers, backwards, caches = self._layers, self._backwards, cache.caches
+        lowest = 0
+        if not to_inputs:
+            lowest = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
         for i in range(len(layers) - 1, lowest - 1, -1):
-            dy = layers[i].backward(dy, caches[i])
+            dy = backwards[i](dy, caches[i], accumulate=accumulate)
+        return dy
 
     # ---- configuration ----
 
@@ -259,8 +308,8 @@ class Sequential(Model):
         if self._input is not None:
             layers.insert(0, describe(self._input))
         config: dict[str, Any] = {"name": self.name, "layers": layers}
-        if self._shapes is not None:
-            config["build_input_shape"] = list(self._shapes[0])
+        if self._ends is not None:
+            config["build_input_shape"] = list(self._ends[0].shape)
         return config
 
     @classmethod

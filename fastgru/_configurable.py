@@ -9,6 +9,7 @@ from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 
+from fastgru import _custom_objects
 from fastgru._naming import did_you_mean, snake_case
 from fastgru.activations import Activation
 
@@ -18,7 +19,7 @@ class Configurable:
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal object: plain values, fit for JSON."""
-        return {name: _plain(getattr(self, name)) for name in constructor_arguments(type(self))}
+        return {name: plain(getattr(self, name)) for name in constructor_arguments(type(self))}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -39,10 +40,12 @@ def constructor_arguments(cls: type) -> tuple[str, ...]:
 
 def describe(value: Configurable) -> dict[str, Any]:
     """Return the class name and the configuration of an object."""
-    return {"class_name": type(value).__name__, "config": value.get_config()}
+    name = _custom_objects.get_registered_name(type(value))
+    return {"class_name": name, "config": value.get_config()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; objects by class and configuration, functions by name."""
     if isinstance(value, Configurable):
         return describe(value)
     if isinstance(value, Activation):
@@ -50,7 +53,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(v) for name, v in value.items()}
+    if callable(value):
+        return _custom_objects.get_registered_name(value)
     return value
 
 
@@ -119,8 +126,11 @@ class Registry(Generic[T]):
         self.kind = kind
         self.base = base
         self.classes = {cls.__name__: cls for cls in classes}
-        self.names = {snake_case(name): cls for name, cls in self.classes.items()}
-        self.names.update(aliases or {})
+        aliases = aliases or {}
+        # "RMSprop" is known as "rmsprop", not as "rm_sprop".
+        names = {n.lower() if n.lower() in aliases else snake_case(n): n for n in self.classes}
+        self.names = {name: self.classes[n] for name, n in names.items()}
+        self.names.update(aliases)
         self.unserved = frozenset(unserved)
 
     def get(self, identifier: Any, argument: str | None = None) -> T:
@@ -150,7 +160,10 @@ class Registry(Generic[T]):
         )
 
     def find(self, name: str, argument: str | None = None) -> type[T]:
-        """Return the class of a name."""
+        """Return the class of a name; one of the user's own comes first."""
+        own = _custom_objects.find(name, self.base)
+        if isinstance(own, type):
+            return own
         cls = self.classes.get(name) or self.names.get(name) or self.names.get(name.lower())
         return cls or self._unknown(name, argument or self.kind)
 
@@ -158,5 +171,10 @@ class Registry(Generic[T]):
         served = ", ".join(sorted(self.names))
         if name.lower() in self.unserved or snake_case(name) in self.unserved:
             raise NotImplementedError(f"{self.kind} {name!r} is not served yet; served: {served}")
+        if ">" in name:
+            raise ValueError(
+                f"{argument}: the class {name!r} is not registered in this program; import the "
+                "module that registers it, or pass custom_objects={…}"
+            )
         close = did_you_mean(name, [*self.names, *self.unserved])
         raise ValueError(f"{argument}: unknown name {name!r}{close or f'; known: {served}'}")

@@ -32,6 +32,7 @@ from fastgru import (
     optimizers,
     preprocessing,
     regularizers,
+    saving,
     utils,
 )
 from fastgru._threads import get_num_threads, set_num_threads
@@ -58,13 +59,20 @@ from fastgru.initializers import (
 )
 from fastgru.layers import (
     GRU,
+    LSTM,
+    RNN,
     Activation,
+    Bidirectional,
     Dense,
     Dropout,
     Embedding,
+    GRUCell,
     Input,
     InputLayer,
     Layer,
+    LSTMCell,
+    SimpleRNN,
+    SimpleRNNCell,
 )
 from fastgru.losses import BinaryCrossentropy, Loss, MeanSquaredError
 from fastgru.metrics import (
@@ -74,14 +82,17 @@ from fastgru.metrics import (
     Metric,
     SparseCategoricalAccuracy,
 )
-from fastgru.models import Model, Sequential
+from fastgru.models import Model, Sequential, load_model
 from fastgru.optimizers import Adam, Optimizer
 from fastgru.utils import pad_sequences, set_random_seed, to_categorical
 
 __all__ = [
     "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "Adam",
+    "Bidirectional",
     "BinaryAccuracy",
     "BinaryCrossentropy",
     "Callback",
@@ -91,6 +102,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "GRUCell",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -99,6 +111,7 @@ __all__ = [
     "Initializer",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Layer",
     "LecunNormal",
     "LecunUniform",
@@ -113,6 +126,8 @@ __all__ = [
     "RandomNormal",
     "RandomUniform",
     "Sequential",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "SparseCategoricalAccuracy",
     "TruncatedNormal",
     "VarianceScaling",
@@ -127,6 +142,7 @@ __all__ = [
     "get_num_threads",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "models",
@@ -134,6 +150,7 @@ __all__ = [
     "pad_sequences",
     "preprocessing",
     "regularizers",
+    "saving",
     "set_num_threads",
     "set_random_seed",
     "show_config",

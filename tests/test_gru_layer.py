@@ -45,7 +45,7 @@ def test_gru_is_its_operation(
     )  # fmt: skip
     np.testing.assert_allclose(output, y if return_sequences else h_n, rtol=1e-12)
     np.testing.assert_allclose(state, h_n, rtol=1e-12)
-    assert layer.compute_output_shape(X.shape) == output.shape
+    assert layer.compute_output_shape(X.shape) == [output.shape, state.shape]
     assert len(bias) == use_bias
 
 

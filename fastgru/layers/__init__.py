@@ -11,24 +11,55 @@ from fastgru.layers.base import Layer
 from fastgru.layers.dense import Dense
 from fastgru.layers.dropout import Dropout
 from fastgru.layers.embedding import Embedding
-from fastgru.layers.gru import GRU
 from fastgru.layers.input_layer import Input, InputLayer
+from fastgru.layers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    GRUCell,
+    LSTMCell,
+    SimpleRNN,
+    SimpleRNNCell,
+)
 
 __all__ = [
     "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
+    "Bidirectional",
     "Dense",
     "Dropout",
     "Embedding",
+    "GRUCell",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Layer",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "deserialize",
     "serialize",
 ]
 
 _REGISTRY: Registry[Layer] = Registry(
-    "layer", Layer, [Activation, Dense, Dropout, Embedding, GRU, InputLayer]
+    "layer",
+    Layer,
+    [
+        GRU,
+        LSTM,
+        Activation,
+        Bidirectional,
+        Dense,
+        Dropout,
+        Embedding,
+        GRUCell,
+        InputLayer,
+        LSTMCell,
+        SimpleRNN,
+        SimpleRNNCell,
+    ],
 )
 
 

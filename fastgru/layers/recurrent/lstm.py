@@ -1,0 +1,147 @@
+"""The Long Short-Term Memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastgru._configurable import refuse
+from fastgru.layers.recurrent.cells import LSTMCell
+from fastgru.layers.recurrent.layer import Recurrent, checked_hint
+
+
+class LSTM(Recurrent):
+    """Long Short-Term Memory (Hochreiter and Schmidhuber, 1997), as Keras' layer.
+
+    With gates i, f, o and the candidate g: ``c' = f ⊙ c + i ⊙ g``, ``h' = o ⊙ activation(c')``.
+
+    Parameters
+    ----------
+    units : int
+        H, the size of each of the two states: h, the output, and c, the memory.
+    activation : str or Activation, default "tanh"
+        Of the candidate, and of the memory on its way to the output.
+    recurrent_activation : str or Activation, default "sigmoid"
+        Of the three gates.
+    use_bias : bool, default True
+        Whether there are biases.
+    kernel_initializer : str or Initializer, default "glorot_uniform"
+        Of the weights on the input: (I, 4H), in the order input, forget, candidate, output.
+    recurrent_initializer : str or Initializer, default "orthogonal"
+        Of the weights on the state: (H, 4H).
+    bias_initializer : str or Initializer, default "zeros"
+        Of the biases: (4H,).
+    unit_forget_bias : bool, default True
+        Whether the forget gate's biases begin with 1 (Jozefowicz et al., 2015).
+    kernel_regularizer, recurrent_regularizer, bias_regularizer : str or Regularizer, optional
+        Penalties on the weights.
+    activity_regularizer : str or Regularizer, optional
+        A penalty on the output.
+    kernel_constraint, recurrent_constraint, bias_constraint : str or Constraint, optional
+        Projections of the weights after every step of training.
+    dropout : float, default 0
+        The share of the input's features to drop in training, the same at all steps of a sequence.
+    recurrent_dropout : float, default 0
+        The share of h to drop where it enters the products. With it, each gate has factors of its
+        own, for the input too.
+    seed : int, optional
+        For dropout; otherwise drawn from the common generator.
+    return_sequences : bool, default False
+        Whether to return the outputs of all steps, (B, T, H), or of the last, (B, H).
+    return_state : bool, default False
+        Whether to return the last h and c too.
+    go_backwards : bool, default False
+        Read the sequence from its end; outputs come in the order of reading.
+    stateful : bool, default False
+        Whether the states that a batch ends with are those that the next one begins with, row by
+        row. The batch size is fixed then: give it with `batch_input_shape` or an `Input`.
+    unroll : bool, default False
+        A hint, without effect.
+    use_cudnn : {"auto", True, False}, default "auto"
+        A hint, without effect.
+    zero_output_for_mask : bool, default False
+        Whether the outputs of masked steps are zero; otherwise they repeat the output before.
+    implementation : int, optional
+        A hint, without effect.
+    time_major : bool, default False
+        True is not served.
+    **common
+        name, dtype, trainable, input_shape, batch_input_shape: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgru.layers import LSTM
+    >>> output, h, c = LSTM(5, return_state=True)(np.zeros((2, 7, 3), np.float32))
+    >>> output.shape, h.shape, c.shape
+    ((2, 5), (2, 5), (2, 5))
+    """
+
+    cell_class = LSTMCell
+    time_major = False
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: Any = "auto",
+        *,
+        zero_output_for_mask: bool = False,
+        implementation: int | None = None,
+        time_major: bool = False,
+        **common: Any,
+    ) -> None:
+        refuse(type(self).__name__, time_major=time_major)
+        cell = LSTMCell(
+            units,
+            activation,
+            recurrent_activation,
+            use_bias,
+            kernel_initializer,
+            recurrent_initializer,
+            bias_initializer,
+            unit_forget_bias,
+            kernel_regularizer,
+            recurrent_regularizer,
+            bias_regularizer,
+            kernel_constraint,
+            recurrent_constraint,
+            bias_constraint,
+            dropout,
+            recurrent_dropout,
+            seed,
+            implementation=implementation,
+            name="lstm_cell",
+        )
+        super().__init__(
+            cell,
+            return_sequences,
+            return_state,
+            go_backwards,
+            stateful,
+            unroll,
+            zero_output_for_mask,
+            activity_regularizer=activity_regularizer,
+            **common,
+        )
+        self.use_cudnn = checked_hint("use_cudnn", use_cudnn)

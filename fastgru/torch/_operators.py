@@ -10,6 +10,9 @@ freed. Where a ticket has been copied (hooks that move saved tensors elsewhere),
 does not recognize it and runs the forward pass again.
 """
 
+# mypy: disable-error-code="no-any-return"
+# (What torch returns is Any where it is not installed.)
+
 from __future__ import annotations
 
 from typing import Any
@@ -19,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastgru.torch import _passes
+from fastgru.torch import _passes, _second_order
 from fastgru.torch._passes import Activations, Layer
 
 _library = torch.library.Library("fastgru", "DEF")
@@ -57,8 +60,9 @@ def _issue(activations: Activations | None) -> Tensor:
         return torch.empty(0, dtype=torch.uint8)
     memory = np.zeros(1, np.uint8).view(_TicketMemory)
     memory.activations = activations
-    _issued[memory.ctypes.data] = memory
-    return torch.from_numpy(memory)
+    ticket = torch.from_numpy(memory)
+    _issued[ticket.data_ptr()] = memory
+    return ticket
 
 
 def _redeem(ticket: Tensor) -> Activations | None:
@@ -74,8 +78,7 @@ def _array(tensor: Tensor | None) -> Any:
 
 
 def _layer(mode: str, *arguments: Any) -> Layer:
-    *tensors, reverse = arguments
-    return Layer(mode, *map(_array, tensors), reverse)
+    return Layer._make((mode, *map(_array, arguments[:-1]), arguments[-1]))
 
 
 def _tensor(array: Any, like: Tensor) -> Tensor:
@@ -141,6 +144,7 @@ def _backward_fake(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """Save for the backward pass what it takes."""
     mode, *tensors, reverse, _ = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, output[3])
@@ -148,12 +152,15 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 
 
 def _derive(ctx: Any, dy: Any, dh_n: Any, dc_n: Any, _: Any) -> tuple[Any, ...]:
+    """Return the gradients of the arguments of `recurrent`."""
     *tensors, ticket = ctx.saved_tensors
     if ctx.mode != "lstm":
         dc_n = None
     if dy is dh_n is dc_n is None:
         return (None,) * 11
-    gradients = recurrent_backward(ctx.mode, *tensors, ctx.reverse, ticket, dy, dh_n, dc_n)
+    # Past the dispatcher if nobody is to see the call (see `run`).
+    function = recurrent_backward if torch.is_grad_enabled() or _observed() else _backward
+    gradients = function(ctx.mode, *tensors, ctx.reverse, ticket, dy, dh_n, dc_n)
     present = [None if t is None else g for t, g in zip(tensors[:7], gradients, strict=True)]
     return None, *present, None, None, None
 
@@ -161,11 +168,59 @@ def _derive(ctx: Any, dy: Any, dh_n: Any, dc_n: Any, _: Any) -> tuple[Any, ...]:
 torch.library.register_autograd("fastgru::recurrent", _derive, setup_context=_keep, lib=_library)
 
 
-def _refuse(ctx: Any, *gradients: Any) -> Any:
-    raise NotImplementedError(
-        "fastgru.torch: derivatives of second order are not supported; "
-        "fastgru.torch.restore(model) gives back PyTorch's own modules, which have them"
+def _keep_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    mode, *tensors, reverse, _, dy, dh_n, dc_n = inputs
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*tensors, dy, dh_n, dc_n)
+    ctx.mode, ctx.reverse = mode, reverse
+
+
+def _derive_backward(ctx: Any, *received: Any) -> tuple[Any, ...]:
+    """Return the gradients of the arguments of `recurrent_backward`."""
+    *tensors, batch_sizes, dy, dh_n, dc_n = ctx.saved_tensors
+    of_layer, of_given = _second_order.gradients(
+        ctx.mode, tensors, batch_sizes, ctx.reverse, (dy, dh_n, dc_n), received
     )
+    return None, *of_layer, None, None, None, *of_given
 
 
-torch.library.register_autograd("fastgru::recurrent_backward", _refuse, lib=_library)
+torch.library.register_autograd(
+    "fastgru::recurrent_backward", _derive_backward, setup_context=_keep_backward, lib=_library
+)
+
+
+# ---- the way to the operators --------------------------------------------------------------------
+
+
+class _Direct(torch.autograd.Function):
+    """The operator `recurrent` without PyTorch's dispatcher."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+        result = _forward(*arguments)
+        ctx.mark_non_differentiable(result[3])
+        _keep(ctx, arguments, result)
+        return result
+
+    backward = staticmethod(_derive)
+
+
+def run(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Call the operator `recurrent`; directly, where nobody looks on.
+
+    PyTorch spends about 0.1 ms in calling a custom operator and its derivative. Compilers, dispatch
+    modes and subclasses of tensors need that; the usual call does not.
+    """
+    if torch.compiler.is_compiling() or _observed(arguments):
+        return recurrent(*arguments)
+    return _Direct.apply(*arguments) if arguments[-1] else _forward(*arguments)
+
+
+def _observed(arguments: tuple[Any, ...] = ()) -> bool:
+    """Tell whether something is to see each operator that is called."""
+    if torch._C._len_torch_dispatch_stack():
+        return True
+    return any(isinstance(a, Tensor) and type(a) not in _PLAIN for a in arguments)
+
+
+_PLAIN = (Tensor, torch.nn.Parameter)

@@ -70,10 +70,9 @@ def forward(layer: Layer, training: bool) -> tuple[Array, Array, Array | None, A
     activations : Activations, or None unless training
     """
     ops = backend.current_ops()
-    mode, x, packed = layer.mode, layer.x, layer.batch_sizes is not None
-    order = None
+    mode, x, order = layer.mode, layer.x, None
     options: dict[str, Any] = {"training": training}
-    if not packed:
+    if layer.batch_sizes is None:
         x = x.swapaxes(0, 1)
         options["go_backwards"] = layer.reverse
     else:
@@ -92,7 +91,7 @@ def forward(layer: Layer, training: bool) -> tuple[Array, Array, Array | None, A
         y, h_n, cache = ops.simple_rnn_forward(
             x, *kernels, layer.h0, activation=activation, **options
         )
-    if not packed:
+    if layer.batch_sizes is None:
         y = y.swapaxes(0, 1)
         y = np.ascontiguousarray(y[::-1] if layer.reverse else y)
     elif order is not None:
@@ -156,24 +155,25 @@ def reversed_rows(batch_sizes: Array) -> Array:
 # ---- weights -------------------------------------------------------------------------------------
 
 
-def _swap_gates(a: Array) -> Array:
-    """Return a copy with its first two gates of three, along the first axis, exchanged."""
+def _exchanged(a: Array) -> tuple[Array, Array, Array]:
+    """Return a GRU's three gates, along the first axis, with the first two exchanged."""
     H = len(a) // 3
-    swapped = np.empty_like(a, order="C")
-    swapped[:H], swapped[H : 2 * H], swapped[2 * H :] = a[H : 2 * H], a[:H], a[2 * H :]
-    return swapped
+    return a[H : 2 * H], a[:H], a[2 * H :]
 
 
 def _kernel(mode: str, weight: Array) -> Array:
     """Return (gates * H, K) as the (K, gates * H) of fastgru's operations."""
-    return (_swap_gates(weight) if mode == "gru" else weight).T
+    return (np.concatenate(_exchanged(weight)) if mode == "gru" else weight).T
 
 
 def _weight(mode: str, kernel: Array) -> Array:
     """Return (K, gates * H) as PyTorch's (gates * H, K), contiguous."""
     if mode != "gru":
         return np.ascontiguousarray(kernel.T)
-    return _swap_gates(kernel.T)
+    weight = np.empty(kernel.shape[::-1], kernel.dtype)
+    for gate, values in zip(_exchanged(weight), np.split(kernel.T, 3), strict=True):
+        gate[:] = values
+    return weight
 
 
 def _bias(mode: str, layer: Layer) -> Array | None:
@@ -181,7 +181,8 @@ def _bias(mode: str, layer: Layer) -> Array | None:
     if layer.b_ih is None or layer.b_hh is None:
         return None
     if mode == "gru":
-        return np.stack([_swap_gates(layer.b_ih), _swap_gates(layer.b_hh)])
+        gates = *_exchanged(layer.b_ih), *_exchanged(layer.b_hh)
+        return np.concatenate(gates).reshape(2, -1)
     total: Array = layer.b_ih + layer.b_hh
     return total
 
@@ -190,5 +191,5 @@ def _bias_gradients(mode: str, dbias: Array | None) -> tuple[Array | None, Array
     if dbias is None:
         return None, None
     if mode == "gru":
-        return _swap_gates(dbias[0]), _swap_gates(dbias[1])
+        return np.concatenate(_exchanged(dbias[0])), np.concatenate(_exchanged(dbias[1]))
     return dbias, dbias.copy()

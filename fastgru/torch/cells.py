@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgru.torch._operators import recurrent
+from fastgru.torch._operators import run
 from fastgru.torch.modules import differentiated, served
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
@@ -29,7 +29,7 @@ def _step(
         return None
     rows = [t if t.dim() == 2 else t.unsqueeze(0) for t in (input, *states)]
     h0, c0 = [*rows[1:], None, None][:2]
-    _, h, c, _ = recurrent(
+    _, h, c, _ = run(
         mode, rows[0].unsqueeze(0), *weights, *biases, h0, c0, None, False, differentiated(*tensors)
     )
     return [h, c] if input.dim() == 2 else [h.squeeze(0), c.squeeze(0)]

@@ -1,5 +1,8 @@
 """GRU, LSTM and RNN with the faces of torch.nn's, on fastgru's operations."""
 
+# mypy: disable-error-code="no-any-return"
+# (What torch returns is Any where it is not installed.)
+
 from __future__ import annotations
 
 from typing import Any, ClassVar
@@ -8,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru.torch._operators import recurrent
+from fastgru.torch._operators import run
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -18,14 +21,24 @@ _DTYPES = (torch.float32, torch.float64)
 def served(*tensors: Tensor) -> bool:
     """Tell whether fastgru computes with these tensors: on the CPU, of one dtype that it has."""
     first = tensors[0]
-    if first.dtype not in _DTYPES or torch.compiler.is_exporting():
-        return False
-    if torch.is_autocast_enabled("cpu"):
+    if first.dtype not in _DTYPES or torch.is_autocast_enabled("cpu") or _transformed():
         return False
     for t in tensors:
         if t.dtype != first.dtype or t.device.type != "cpu" or t.layout != torch.strided:
             return False
     return not torch.overrides.has_torch_function(tensors)
+
+
+def _transformed() -> bool:
+    """Tell whether PyTorch needs to see the operations inside: to export, batch or push forward."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting()
+    return (
+        torch.compiler.is_exporting()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+    )
 
 
 def differentiated(*tensors: Tensor) -> bool:
@@ -97,7 +110,7 @@ class Recurrent(torch.nn.RNNBase):
                 w = weights[i * each : (i + 1) * each]
                 biases = w[2:] or (None, None)
                 h0, c0 = [*(s[i] for s in states), None, None][:2]
-                y, h_n, c_n, _ = recurrent(
+                y, h_n, c_n, _ = run(
                     self.operator, x, w[0], w[1], *biases, h0, c0, batch_sizes, direction == 1,
                     training,
                 )  # fmt: skip

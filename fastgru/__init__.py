@@ -151,6 +151,7 @@ __all__ = [
     "preprocessing",
     "regularizers",
     "saving",
+    "saving",
     "set_num_threads",
     "set_random_seed",
     "show_config",

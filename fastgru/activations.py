@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _checks
+from . import _checks, _custom_objects
 from ._checks import Array
 
 __all__ = [
@@ -325,10 +325,10 @@ def get(identifier: str | Activation | None, argument: str = "activation") -> Ac
         For anything else. A plain function has no derivative here: wrap it in an `Activation`.
     """
     if isinstance(identifier, str):
-        try:
-            return _BY_NAME[identifier]
-        except KeyError:
-            raise _checks.unknown(argument, identifier, _BY_NAME) from None
+        found = _BY_NAME.get(identifier) or _custom_objects.find(identifier, Activation)
+        if found is None:
+            raise _checks.unknown(argument, identifier, _BY_NAME)
+        return found  # type: ignore[no-any-return]
     if isinstance(identifier, Activation):
         return identifier
     if identifier is None:

@@ -45,7 +45,12 @@ class Dropout(Layer):
             raise ValueError(f"rate: expected a number from 0 to 1, got {rate!r}")
         self.rate = float(rate)
         self.seed = None if seed is None else _random.checked_seed(seed)
-        self._generator = _random.own_generator(self.seed) if self.rate else None
+        self.seed_generator = _random.SeedGenerator(self.seed) if self.rate else None
+
+    @property
+    def seed_generators(self) -> list[_random.SeedGenerator]:
+        """The generator that is drawn from, unless nothing is dropped."""
+        return [] if self.seed_generator is None else [self.seed_generator]
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape as it is."""
@@ -53,10 +58,9 @@ class Dropout(Layer):
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the input, with a part dropped when training."""
-        if not training or self._generator is None:
+        if not training or self.seed_generator is None:
             return x, None
-        kept = self._generator.random(x.shape, dtype=np.float32) >= self.rate
-        scale = kept * x.dtype.type(1 / (1 - self.rate) if self.rate < 1 else 0)
+        scale = self.seed_generator.keep(x.shape, self.rate, x.dtype)
         return x * scale, scale
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from fastgru import losses, metrics, optimizers
 from fastgru._configurable import refuse
 from fastgru.callbacks import Callback, History
-from fastgru.models import loops
+from fastgru.models import loops, model_files
 from fastgru.models.network import Network
 
 
@@ -25,7 +26,8 @@ class Compiled(NamedTuple):
 class Model(Network):
     """The base of models: a network that can be trained.
 
-    Models are made as :class:`Sequential`; ``Model(inputs, outputs)`` is not served yet.
+    ``Model(inputs, outputs)`` makes a :class:`~fastgru.models.functional.Functional`, of layers
+    called on each other; :class:`Sequential` stacks them.
 
     Parameters
     ----------
@@ -40,10 +42,16 @@ class Model(Network):
         Set by a callback, it ends fit after the batch.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        if type(self) is Model:
-            raise NotImplementedError("Model(inputs, outputs) is not served yet; use Sequential")
-        super().__init__(*arguments, **named)
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        """Make a functional model if this class itself is called."""
+        if cls is Model:
+            from fastgru.models.functional import Functional
+
+            return super().__new__(Functional)
+        return super().__new__(cls)
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
         self.stop_training = False
         self.history: History | None = None
         self.compiled: Compiled | None = None
@@ -284,6 +292,32 @@ class Model(Network):
         """Return the outputs for one batch."""
         count = len(x) if hasattr(x, "__len__") else 1
         return self.predict(x, batch_size=max(1, count), verbose=0)
+
+    def save(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None
+    ) -> None:
+        """Write the whole model into a file: see :func:`fastgru.saving.save_model`.
+
+        Parameters
+        ----------
+        filepath : path
+            Ends in ``.npz``, or in ``.safetensors`` where that package is installed.
+        overwrite : bool, default True
+            Whether a file that is there may be replaced.
+        zipped : None
+            Accepted for Keras' sake: the ending decides.
+        """
+        model_files.save_model(self, filepath, overwrite)
+
+    def to_json(self, **options: Any) -> str:
+        """Return the architecture as JSON, for :func:`fastgru.models.model_from_json`.
+
+        Parameters
+        ----------
+        **options
+            Passed to :func:`json.dumps`.
+        """
+        return model_files.to_json(self, **options)
 
 
 def _checked_metrics(given: Any) -> list[metrics.Metric | str]:

@@ -1,83 +1,128 @@
-"""Weights in files: NumPy's ``.npz``, without pickles, written whole or not at all."""
+"""Weights in files, under names that do not depend on what the layers are called."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastgru._naming import snake_case
+from fastgru.layers._parameters import Weight
 from fastgru.layers.base import Layer
+from fastgru.models import archive
+from fastgru.models.archive import Archive, Arrays
+
+# How the names of arrays begin that are no weights; a class' name has no dot.
+_BESIDE = ("optimizer.", "seeds.")
 
 
 def save_weights(
     layers: Sequence[Layer], filepath: str | os.PathLike[str], overwrite: bool
 ) -> None:
-    """Write the weights of layers beside the file, then put them in its place."""
-    path = _checked_path(filepath)
-    if not overwrite and path.exists():
-        raise FileExistsError(f"{path}: exists; pass overwrite=True to replace it")
-    arrays = dict(zip(_keys(layers), _arrays(layers), strict=True))
-    # A name of its own: threads may save at once, and a killed process leaves its file behind.
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-    try:
-        with open(aside, "xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    """Write the weights of layers into a file, whole or not at all."""
+    archive.write(archive.checked_path(filepath), Archive(arrays_of(layers)), overwrite)
 
 
-def load_weights(layers: Sequence[Layer], filepath: str | os.PathLike[str]) -> list[np.ndarray]:
-    """Return the weights that a file holds for layers of these kinds, in their order."""
-    path = _checked_path(filepath)
-    keys = _keys(layers)
-    with open(path, "rb") as file:
-        found = _read(file, path)
+def load_weights(
+    layers: Sequence[Layer], filepath: str | os.PathLike[str], skip_mismatch: bool = False
+) -> list[np.ndarray]:
+    """Return the weights that a file holds for layers of these kinds, in the order of theirs.
+
+    The file must hold these weights and no others. With `skip_mismatch`, a weight that it does not
+    hold in its shape keeps its values, and a warning names it.
+    """
+    path = archive.checked_path(filepath)
+    found = weights_in(archive.read(path).arrays)
+    if not skip_mismatch:
+        return chosen(layers, found, str(path))
+    values, kept = [], []
+    for key, weight in named_weights(layers):
+        fits = key in found and found[key].shape == weight.shape
+        values.append(found[key] if fits else weight.array)
+        if not fits:
+            got = f"of shape {found[key].shape}" if key in found else "not there"
+            kept.append(f"{key} of shape {weight.shape} ({got})")
+    if kept:
+        what = f"{path}: these weights keep their values, which the file does not have: "
+        warnings.warn(what + ", ".join(kept), stacklevel=3)
+    return values
+
+
+def weights_in(arrays: Arrays) -> Arrays:
+    """Return the weights among the arrays of a file: a whole model's has others too."""
+    return {name: array for name, array in arrays.items() if not name.startswith(_BESIDE)}
+
+
+def chosen(layers: Sequence[Layer], found: Arrays, where: str) -> list[np.ndarray]:
+    """Return the arrays for the weights of layers, in their order."""
+    keys = [key for key, _ in named_weights(layers)]
     missing = [key for key in keys if key not in found]
     surplus = [key for key in found if key not in keys]
     if missing or surplus:
         raise ValueError(
-            f"{path}: holds the weights of another model: "
+            f"{where}: holds the weights of another model: "
             f"expected {', '.join(keys)}; got {', '.join(found)}"
         )
     return [found[key] for key in keys]
 
 
-def _read(file: BinaryIO, path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except Exception as error:  # a damaged file fails in a dozen ways
-        raise ValueError(f"{path}: not a whole file of weights ({error})") from error
+def arrays_of(layers: Sequence[Layer]) -> Arrays:
+    """Return the values of the weights by name."""
+    return {key: weight.array for key, weight in named_weights(layers)}
 
 
-def _checked_path(filepath: str | os.PathLike[str]) -> Path:
-    path = Path(filepath)
-    if path.suffix != ".npz":
-        raise ValueError(f"filepath: expected a path that ends in .npz, got {str(path)!r}")
-    return path
+def named_weights(layers: Sequence[Layer]) -> list[tuple[str, Weight]]:
+    """Return the weights with their names in files, in the order of the layers' own.
+
+    A name tells the class, the number of the layer in its class, and the weight:
+    ``gru_1/kernel``; for a layer within a layer, its place there too:
+    ``bidirectional/forward_layer/kernel``.
+    """
+    named: dict[int, tuple[str, Weight]] = {}
+    taken: Counter[str] = Counter()
+    for prefix, layer in numbered(layers):
+        unreached = ((f"{prefix}/{weight.name}", weight) for weight in layer.weights)
+        for key, weight in (*_walk(prefix, layer), *unreached):
+            if id(weight) not in named:
+                same = taken[key]
+                taken[key] += 1
+                named[id(weight)] = (f"{key}_{same}" if same else key), weight
+    return [named[id(weight)] for layer in layers for weight in layer.weights]
 
 
-def _keys(layers: Sequence[Layer]) -> list[str]:
-    """Name weights by class, the number of the layer in its class, and weight: ``gru_1/kernel``."""
+def numbered(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
+    """Yield layers with class and number: ``gru``, ``gru_1``, ``dense``."""
     counts: Counter[str] = Counter()
-    keys = []
     for layer in layers:
         kind = snake_case(type(layer).__name__)
         number = counts[kind]
         counts[kind] += 1
-        prefix = f"{kind}_{number}" if number else kind
-        keys += [f"{prefix}/{weight.name}" for weight in layer.weights]
-    return keys
+        yield (f"{kind}_{number}" if number else kind), layer
 
 
-def _arrays(layers: Sequence[Layer]) -> list[np.ndarray]:
-    return [weight.array for layer in layers for weight in layer.weights]
+def _walk(prefix: str, layer: Any) -> Iterator[tuple[str, Weight]]:
+    """Yield a layer's own weights, then those of the layers that it holds."""
+    for weight in getattr(layer, "_weights", ()):
+        yield f"{prefix}/{weight.name}", weight
+    if not isinstance(layer, Layer) or hasattr(layer, "layers"):  # a model within a model
+        inner = numbered(layer.layers)
+    else:
+        inner = iter(_held(layer))
+    for name, held in inner:
+        yield from _walk(f"{prefix}/{name}", held)
+
+
+def _held(layer: Layer) -> list[tuple[str, Layer]]:
+    """Return the layers that a layer keeps in its attributes, by their names."""
+    found: list[tuple[str, Layer]] = []
+    for name, value in vars(layer).items():
+        if hasattr(value, "weights") and hasattr(value, "forward"):
+            found.append((name.strip("_"), value))
+        elif isinstance(value, list | tuple):
+            several = [v for v in value if hasattr(v, "weights") and hasattr(v, "forward")]
+            found += [(f"{name.strip('_')}_{i}", v) for i, v in enumerate(several)]
+    return found

@@ -133,6 +133,10 @@ class Registry(Generic[T]):
         self.names.update(aliases)
         self.unserved = frozenset(unserved)
 
+    def add(self, cls: type[T]) -> None:
+        """Serve one more class."""
+        self.classes[cls.__name__] = self.names[snake_case(cls.__name__)] = cls
+
     def get(self, identifier: Any, argument: str | None = None) -> T:
         """Return the object that a name, a class, a configuration or the object itself stands for.
 

@@ -40,6 +40,8 @@ __all__ = [
     "SimpleRNN",
     "SimpleRNNCell",
     "deserialize",
+    "get",
+    "register",
     "serialize",
 ]
 
@@ -71,3 +73,14 @@ def serialize(layer: Layer) -> dict[str, Any]:
 def deserialize(config: dict[str, Any]) -> Layer:
     """Return a new layer of the kind that :func:`serialize` described."""
     return _REGISTRY.get(config)
+
+
+def get(identifier: Any) -> Layer:
+    """Return the layer that a configuration, a class or the layer itself stands for."""
+    return _REGISTRY.get(identifier)
+
+
+def register(kind: type[Layer]) -> type[Layer]:
+    """Make a class of layers known to :func:`deserialize`, by its name."""
+    _REGISTRY.add(kind)
+    return kind

@@ -63,6 +63,8 @@ class Layer(Configurable):
         Whether masks travel on through the layer; otherwise they end there, with a warning.
     makes_mask : bool
         Whether the output may have a mask when no input has one.
+    takes_ids : bool
+        Whether the input consists of whole numbers, which are not converted to the layer's dtype.
     adds_loss : bool
         Whether layers inside have penalties on their outputs: :meth:`added_loss`.
 
@@ -80,6 +82,7 @@ class Layer(Configurable):
     supports_masking = False
     makes_mask = False
     adds_loss = False
+    takes_ids = False
 
     def __init__(
         self,

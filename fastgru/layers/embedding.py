@@ -88,6 +88,8 @@ class Embedding(Layer):
             )
         return initializers.Constant(table)
 
+    takes_ids = True
+
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape with the size of a vector appended."""
         shape = tuple(input_shape)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastgru.layers.base import Layer
+from fastgru.regularizers import Regularizer
 
 
 class Run:
@@ -39,9 +40,8 @@ class Penalized:
     adds_loss = True
     output_activation = None  # the penalty is on the activated output
 
-    def __init__(self, layer: Layer) -> None:
-        self.layer = layer
-        self.regularizer = layer.activity_regularizer
+    def __init__(self, layer: Layer, regularizer: Regularizer) -> None:
+        self.layer, self.regularizer = layer, regularizer
 
     def __getattr__(self, name: str) -> Any:
         """Return what else the layer has."""
@@ -60,9 +60,8 @@ class Penalized:
         """Return the penalty: that of each output, divided by the batch size."""
         _, y = cache
         outputs = y if isinstance(y, list) else [y]
-        return sum(self.regularizer(a) / max(1, len(a)) for a in outputs) + (
-            self.layer.added_loss(cache[0]) if self.layer.adds_loss else 0.0
-        )
+        inside = self.layer.added_loss(cache[0]) if self.layer.adds_loss else 0.0
+        return sum((self.regularizer(a) / max(1, len(a)) for a in outputs), inside)
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Add the penalty's gradient to that of the output; return what the layer does."""
@@ -80,7 +79,8 @@ class Penalized:
 
 def as_step(layer: Layer) -> Any:
     """Return a layer as a step of a model."""
-    return layer if layer.activity_regularizer is None else Penalized(layer)
+    regularizer = layer.activity_regularizer
+    return layer if regularizer is None else Penalized(layer, regularizer)
 
 
 def backward_of(step: Any) -> Callable[..., Any]:

@@ -205,6 +205,11 @@ class Sequential(Model):
         return self._layers[0]
 
     @property
+    def takes_ids(self) -> bool:  # type: ignore[override]
+        """Whether the first layer takes ids."""
+        return self._first().takes_ids
+
+    @property
     def first_shape(self) -> Shape | None:  # type: ignore[override]
         """The shape of the input, if it is known: a model that begins with this one is built."""
         return None if self._ends is None else self._ends[0].shape

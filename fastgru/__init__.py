@@ -151,7 +151,6 @@ __all__ = [
     "preprocessing",
     "regularizers",
     "saving",
-    "saving",
     "set_num_threads",
     "set_random_seed",
     "show_config",

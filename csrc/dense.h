@@ -32,6 +32,8 @@ static void activate(fastgru_activation activation, ptrdiff_t count, REAL *to) {
         EACH(sigmoid_vec(load_part(to + i, left)));
     case FASTGRU_TANH:
         EACH(tanh_vec(load_part(to + i, left)));
+    default: /* the caller's */
+        break;
     }
 }
 
@@ -48,6 +50,8 @@ static void deactivate(fastgru_activation activation, ptrdiff_t count, const REA
         EACH(through_sigmoid(load_part(dy + i, left), load_part(y + i, left)));
     case FASTGRU_TANH:
         EACH(through_tanh(load_part(dy + i, left), load_part(y + i, left)));
+    default: /* the caller's */
+        break;
     }
 }
 #undef EACH

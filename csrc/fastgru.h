@@ -1,7 +1,7 @@
-/* fastgru: Gated Recurrent Units on CPUs. The C API, and its manual.
+/* fastgru: Gated Recurrent Units on CPUs, with LSTMs and simple RNNs beside them. The C API, and its manual.
  *
  * Letters: B batch, T time steps, I input features, H hidden units, V vocabulary.
- * Gates, always in this order: z update, r reset, n candidate.
+ * Gates, always in this order: z update, r reset, n candidate; of the LSTM i input, f forget, g candidate, o output.
  *
  * The library never allocates, prints, aborts or keeps a pointer after a call. The caller owns every buffer.
  * Sizes and strides are counted in elements, not bytes. Unless a comment says otherwise arrays are
@@ -11,7 +11,7 @@
  * A row's outputs have the same bits whatever the batch it is part of, and all results have the same bits at any
  * number of threads: every sum runs over its terms in order, whatever the blocking and whoever computes it.
  *
- * Inside the GRU's passes numbers below normal size count as zero; the caller's floating-point mode is restored.
+ * Inside the recurrent passes numbers below normal size count as zero; the caller's floating-point mode is restored.
  *
  * Any number of threads may call at the same time. The library's own threads start with the first call that shares
  * its work, and are started anew after a fork. */
@@ -37,62 +37,113 @@ typedef enum {
     FASTGRU_LINEAR = 0,
     FASTGRU_RELU,
     FASTGRU_SIGMOID,
-    FASTGRU_TANH,
+    FASTGRU_TANH, /* a dense layer has those up to here */
+    FASTGRU_HARD_SIGMOID,
+    FASTGRU_HARD_TANH,
+    FASTGRU_SOFTSIGN,
+    FASTGRU_RELU6,
+    FASTGRU_LEAKY_RELU,
+    FASTGRU_ELU,
+    FASTGRU_SELU,
+    FASTGRU_SOFTPLUS,
+    FASTGRU_SQUAREPLUS,
+    FASTGRU_EXPONENTIAL,
+    FASTGRU_LOG_SIGMOID,
+    FASTGRU_TANH_SHRINK,
+    FASTGRU_GELU,
+    FASTGRU_SILU,
+    FASTGRU_HARD_SILU,
+    FASTGRU_MISH,
 } fastgru_activation;
 
-/* What a GRU computes, for one step of one row:
- *   r = sigmoid(x W_r + b_r + h U_r + c_r)      z likewise
- *   n = tanh(x W_n + b_n + r * (h U_n + c_n))   reset_after (c is the bias' second row)
- *   n = tanh(x W_n + b_n + (r * h) U_n)         otherwise; there is no c
- *   h' = z * h + (1 - z) * n                    or z * n + (1 - z) * h where update_replaces */
+/* What a cell computes, for one step of one row; s is the recurrent activation (sigmoid), a the activation (tanh).
+ *
+ * GRU, gates z r n:
+ *   r = s(x W_r + b_r + h U_r + c_r)      z likewise
+ *   n = a(x W_n + b_n + r * (h U_n + c_n))   reset_after (c is the bias' second row)
+ *   n = a(x W_n + b_n + (r * h) U_n)         otherwise; there is no c
+ *   h' = z * h + (1 - z) * n                 or z * n + (1 - z) * h where update_replaces
+ * LSTM, gates i f g o, with a second state, c:
+ *   i = s(x W_i + b_i + h U_i)            f and o likewise
+ *   g = a(x W_g + b_g + h U_g)
+ *   c' = f * c + i * g                    h' = o * a(c')
+ * Simple RNN, one gate:
+ *   h' = a(x W + b + h U) */
+typedef enum { FASTGRU_GRU = 0, FASTGRU_LSTM, FASTGRU_SIMPLE_RNN } fastgru_cell;
+enum { FASTGRU_MOST_GATES = 4 };
+
+/* One step of one row. */
+typedef struct {
+    int32_t row, step; /* of x and y */
+    int32_t next;      /* the row's next step that counts, or T */
+} fastgru_place;
+
+/* Rows of different lengths, or with steps that don't count. The rows are sorted by falling number of steps that
+ * count, so that those that take part in a step are always the first ones. */
+typedef struct {
+    ptrdiff_t steps;             /* of the longest row; may be 0 */
+    const ptrdiff_t *offset;     /* (steps + 1): rows taking part in the steps before; [0] is 0 */
+    const ptrdiff_t *order;      /* (B): the number of the i-th row in h0, h_n and so on; or NULL for i */
+    const fastgru_place *places; /* (offset[steps]), step by step; or NULL: x, y and their gradients
+                                    are packed like this themselves, rows x_step apart */
+} fastgru_schedule;
+
 typedef struct {
     ptrdiff_t batch, steps, inputs, units;
-    int reset_after;
-    int update_replaces;
-} fastgru_gru_shape;
+    fastgru_cell cell;
+    fastgru_activation activation, recurrent_activation;
+    int reset_after, update_replaces;
+    const fastgru_schedule *schedule; /* NULL: all rows take part in all steps */
+    int repeats;                      /* y shows the last output in steps that don't count, not 0 */
+    int input_copies; /* factors on x: 0 none, 1 for all gates, or one for each gate */
+    int state_copies; /* likewise on the state that enters the recurrent products */
+    int recompute;    /* training keeps the states only; the backward pass makes the gates again */
+} fastgru_shape;
 
 /* One of the two weight matrices, in any layout: element (k, j) of a gate's block stands at
- * data[gate[g] + k * row + j * column]; k counts inputs (or previous units), j units, g is z, r, n. */
+ * data[gate[g] + k * row + j * column]; k counts inputs (or previous units), j units. */
 typedef struct {
     const void *data;
     ptrdiff_t row, column;
-    ptrdiff_t gate[3];
-} fastgru_gru_weights;
+    ptrdiff_t gate[FASTGRU_MOST_GATES];
+} fastgru_weights;
 
+/* G: the cell's gates. */
 typedef struct {
-    fastgru_gru_shape shape;
+    fastgru_shape shape;
     const void *x; /* (B, T, I): features contiguous; the other two strides are free, a negative
                       step stride walks time backwards */
     ptrdiff_t x_batch, x_step;
-    const void *packed; /* written by gru_pack for the same inputs, units and reset_after */
-    const void *bias;   /* reset_after: (2, 3H), else (3H); or NULL */
+    const void *packed; /* written by pack for the same cell, inputs, units and reset_after */
+    const void *bias;   /* GRU with reset_after: (2, 3H), else (G H); or NULL */
     const void *h0;     /* (B, H) or NULL for zeros */
-    void *y;            /* (B, T, H), units contiguous, the other strides free; or NULL */
+    const void *c0;     /* LSTM: likewise */
+    const void *input_dropout; /* (input_copies, B, I) */
+    const void *state_dropout; /* (state_copies, B, H) */
+    void *y;                   /* (B, T, H), units contiguous, the other strides free; or NULL */
     ptrdiff_t y_batch, y_step;
     void *h_n;       /* (B, H) */
-    void *cache;     /* gru_cache_size elements, read by gru_backward; NULL in inference */
-    void *workspace; /* gru_forward_workspace elements for the same number of threads */
+    void *c_n;       /* LSTM: (B, H) */
+    void *cache;     /* cache_size elements, read by backward; NULL in inference */
+    void *workspace; /* forward_workspace elements for the same number of threads */
     int threads;     /* at most so many work together; fewer where the work is too small to share */
-} fastgru_gru_forward;
+} fastgru_forward;
 
 typedef struct {
-    fastgru_gru_shape shape;
-    const void *x; /* as in the forward call */
-    ptrdiff_t x_batch, x_step;
-    fastgru_gru_weights kernel, recurrent; /* as they were in the forward call */
-    const void *cache;                     /* written by gru_forward; read only */
-    const void *dy;                        /* (B, T, H), strides as y's; or NULL */
+    fastgru_forward forward; /* as it was; of its results only the cache is looked at */
+    fastgru_weights kernel, recurrent; /* what was packed */
+    const void *dy;                    /* (B, T, H), strides free as y's; or NULL */
     ptrdiff_t dy_batch, dy_step;
-    const void *dh_n; /* (B, H) or NULL */
-    void *dx;         /* (B, T, I), strides as x's */
+    const void *dh_n, *dc_n; /* (B, H) or NULL */
+    void *dx;                /* (B, T, I), strides free as x's; zero in steps that don't count */
     ptrdiff_t dx_batch, dx_step;
-    void *dkernel;    /* (I, 3H) */
-    void *drecurrent; /* (H, 3H) */
+    void *dkernel;    /* (I, G H) */
+    void *drecurrent; /* (H, G H) */
     void *dbias;      /* as bias; or NULL */
-    void *dh0;        /* (B, H) or NULL */
-    void *workspace;  /* gru_backward_workspace elements */
-    int threads;      /* as in the forward call */
-} fastgru_gru_backward;
+    void *dh0, *dc0;  /* (B, H) or NULL */
+    void *workspace;  /* backward_workspace elements for the same number of threads */
+    int threads;
+} fastgru_backward;
 
 /* y = activation(x kernel + bias): rows of x are contiguous. */
 typedef struct {
@@ -121,14 +172,14 @@ typedef struct {
     const char *isa; /* "baseline", "avx2", "avx512", "neon", ... */
     int lanes;       /* reals in a vector */
 
-    size_t (*gru_packed_size)(const fastgru_gru_shape *);
-    size_t (*gru_cache_size)(const fastgru_gru_shape *);
-    size_t (*gru_forward_workspace)(const fastgru_gru_shape *, int threads);
-    size_t (*gru_backward_workspace)(const fastgru_gru_shape *);
-    void (*gru_pack)(const fastgru_gru_shape *, const fastgru_gru_weights *kernel,
-                     const fastgru_gru_weights *recurrent, void *packed);
-    void (*gru_forward)(const fastgru_gru_forward *);
-    void (*gru_backward)(const fastgru_gru_backward *);
+    size_t (*packed_size)(const fastgru_shape *);
+    size_t (*cache_size)(const fastgru_shape *);
+    size_t (*forward_workspace)(const fastgru_shape *, int threads);
+    size_t (*backward_workspace)(const fastgru_shape *, int threads);
+    void (*pack)(const fastgru_shape *, const fastgru_weights *kernel,
+                 const fastgru_weights *recurrent, void *packed);
+    void (*forward)(const fastgru_forward *);
+    void (*backward)(const fastgru_backward *);
 
     size_t (*dense_workspace)(const fastgru_dense *);
     void (*dense_forward)(const fastgru_dense *);
@@ -156,6 +207,17 @@ typedef struct {
     void (*sigmoid)(ptrdiff_t count, const void *x, void *y);
     void (*tanh)(ptrdiff_t count, const void *x, void *y);
 } fastgru_kernels;
+
+/* Makes the schedule of a mask, element (b, t) at mask[b * batch + t * step], in memory of schedule_size bytes,
+ * aligned for pointers. */
+size_t fastgru_schedule_size(ptrdiff_t batch, ptrdiff_t steps);
+void fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, ptrdiff_t step_stride,
+                           ptrdiff_t batch, ptrdiff_t steps, void *memory,
+                           fastgru_schedule *schedule);
+
+/* The same for packed rows, sizes[t] of which take part in step t: all at least 1 and none above the one before. */
+void fastgru_schedule_packed(const int64_t *sizes, ptrdiff_t steps, void *memory,
+                             fastgru_schedule *schedule);
 
 /* How many instruction sets this build and this machine share; the last is the best. */
 int fastgru_isa_count(void);

@@ -5,9 +5,8 @@
 
 #include "adam.h"
 #include "dense.h"
+#include "differentiate.h"
 #include "embedding.h"
-#include "gru_backward.h"
-#include "gru_forward.h"
 #include "losses.h"
 
 #define STRING_(x) #x
@@ -19,13 +18,13 @@ extern const fastgru_kernels NAME(FASTGRU_ISA, FASTGRU_REAL);
 const fastgru_kernels NAME(FASTGRU_ISA, FASTGRU_REAL) = {
     .isa = STRING(FASTGRU_ISA),
     .lanes = LANES,
-    .gru_packed_size = gru_packed_size,
-    .gru_cache_size = gru_cache_size,
-    .gru_forward_workspace = gru_forward_workspace,
-    .gru_backward_workspace = gru_backward_workspace,
-    .gru_pack = gru_pack,
-    .gru_forward = gru_forward,
-    .gru_backward = gru_backward,
+    .packed_size = packed_size,
+    .cache_size = cache_size,
+    .forward_workspace = forward_workspace,
+    .backward_workspace = backward_workspace,
+    .pack = pack_weights,
+    .forward = forward,
+    .backward = backward,
     .dense_workspace = dense_workspace,
     .dense_forward = dense_forward,
     .dense_backward = dense_backward,

@@ -14,10 +14,12 @@
 /* Rows in a tile: as many accumulators as the registers hold beside a line of the panel and one element. */
 #if FASTGRU_REGISTERS >= 32
 #define MOST_ROWS 12
-#define TILE_ROWS(vectors) ((vectors) == GATES ? 8 : 12)
+#define GATE_ROWS 8
+#define PLAIN_ROWS 12
 #else
 #define MOST_ROWS 6
-#define TILE_ROWS(vectors) ((vectors) == GATES ? 4 : 6)
+#define GATE_ROWS 4
+#define PLAIN_ROWS 6
 #endif
 #define GATES 3       /* vectors in a panel that holds z, r and n of the same units */
 #define PLAIN 2       /* vectors in a panel of consecutive columns */
@@ -57,13 +59,14 @@ INLINE REAL *row(const rows *m, ptrdiff_t i) {
     return m->data + i / m->inner * m->outer + i % m->inner * m->stride;
 }
 
-/* Where a tile finds A: rows anywhere, rows at one stride (more of them can be addressed), or its transpose's lines. */
-enum { ANYWHERE, STRIDED, TRANSPOSED };
+/* Where a tile finds A: rows anywhere, rows at one stride (more of them can be addressed), its transpose's lines, or rows
+ * anywhere of which each vector of a panel has its own (gates that read states of their own). */
+enum { ANYWHERE, STRIDED, TRANSPOSED, GATED };
 
 /* What one call of the micro-kernel reads and writes. */
 typedef struct {
     const REAL *left[MOST_ROWS]; /* rows of A; only the first unless they are anywhere */
-    ptrdiff_t left_step;         /* from one row, or one line of the transpose, to the next */
+    ptrdiff_t left_step; /* from one row, or line of the transpose, or gate's row, to the next */
     const REAL *panel;
     ptrdiff_t panel_stride; /* from one panel to the next */
     ptrdiff_t depth;
@@ -84,7 +87,7 @@ INLINE void run_tile(const tile *t, const int row_count, const int panels, const
     const ptrdiff_t panel_stride = t->panel_stride, left_step = t->left_step, depth = t->depth;
     /* Strided: a pointer for every third row, from which the two others are one address away. */
     UNROLL for (int i = 0; i < row_count; i++) left[i] =
-        where == ANYWHERE ? t->left[i] : t->left[0];
+        where == ANYWHERE || where == GATED ? t->left[i] : t->left[0];
     if (where == STRIDED) {
         UNROLL for (int i = 3; i < row_count; i++) left[i] = left[i - 3] + 3 * left_step;
     }
@@ -95,10 +98,13 @@ INLINE void run_tile(const tile *t, const int row_count, const int panels, const
         UNROLL for (int j = 0; j < width; j++) line[j] =
             load(panel + j / vectors * panel_stride + j % vectors * LANES);
         UNROLL for (int i = 0; i < row_count; i++) {
-            const vec a = splat(where == TRANSPOSED ? left[0][i]
-                                : where == STRIDED  ? left[i / 3 * 3][i % 3 * left_step + k]
-                                                    : left[i][k]);
-            UNROLL for (int j = 0; j < width; j++) sum[i][j] = fma_(a, line[j], sum[i][j]);
+            UNROLL for (int j = 0; j < width; j++) {
+                const vec a = splat(where == TRANSPOSED ? left[0][i]
+                                    : where == STRIDED  ? left[i / 3 * 3][i % 3 * left_step + k]
+                                    : where == GATED    ? left[i][j * left_step + k]
+                                                        : left[i][k]);
+                sum[i][j] = fma_(a, line[j], sum[i][j]);
+            }
         }
         if (where == TRANSPOSED) left[0] += left_step;
         panel += vectors * LANES;
@@ -123,21 +129,25 @@ typedef void tile_function(const tile *);
     UP_TO_8(X, __VA_ARGS__)                                                                        \
     X(9, 1, __VA_ARGS__) X(10, 1, __VA_ARGS__) X(11, 1, __VA_ARGS__) X(12, 1, __VA_ARGS__)
 #if FASTGRU_REGISTERS >= 32
-#define GATE_TILES(X) UP_TO_8(X, 3, ANYWHERE)
+#define GATE_TILES(X, vectors, where) UP_TO_8(X, vectors, where)
 #define PLAIN_TILES(X, vectors, where) UP_TO_12(X, vectors, where)
 #else
-#define GATE_TILES(X) UP_TO_4(X, 3, ANYWHERE)
+#define GATE_TILES(X, vectors, where) UP_TO_4(X, vectors, where)
 #define PLAIN_TILES(X, vectors, where) UP_TO_6(X, vectors, where)
 #endif
-GATE_TILES(TILE)
+GATE_TILES(TILE, 3, ANYWHERE)
+GATE_TILES(TILE, 2, GATED)
+GATE_TILES(TILE, 3, GATED)
 PLAIN_TILES(TILE, 1, STRIDED)
 PLAIN_TILES(TILE, 2, STRIDED)
 PLAIN_TILES(TILE, 1, TRANSPOSED)
 PLAIN_TILES(TILE, 2, TRANSPOSED)
 static tile_function *const BY_ROWS[GATES][MOST_ROWS] = {
-    {PLAIN_TILES(ENTRY, 1, STRIDED)}, {PLAIN_TILES(ENTRY, 2, STRIDED)}, {GATE_TILES(ENTRY)}};
+    {PLAIN_TILES(ENTRY, 1, STRIDED)}, {PLAIN_TILES(ENTRY, 2, STRIDED)}, {GATE_TILES(ENTRY, 3, ANYWHERE)}};
 static tile_function *const BY_LINES[PLAIN][MOST_ROWS] = {{PLAIN_TILES(ENTRY, 1, TRANSPOSED)},
                                                           {PLAIN_TILES(ENTRY, 2, TRANSPOSED)}};
+static tile_function *const BY_GATES[PLAIN][MOST_ROWS] = {{GATE_TILES(ENTRY, 2, GATED)},
+                                                          {GATE_TILES(ENTRY, 3, GATED)}};
 
 /* One or two rows would leave the multipliers waiting for each other: they take several panels at once. */
 #define MORE_PANELS(X, vectors, where)                                                             \
@@ -207,8 +217,10 @@ static void pack_plain(const REAL *from, ptrdiff_t row_stride, ptrdiff_t column_
 
 /* C = start + A B, or C += A B, for rows [first, last) of A and C. */
 typedef struct {
-    rows a, c;      /* A at one stride, unless B is in gate panels */
+    rows a, c;      /* A at one stride, unless B is in gate panels or A gated */
     int transposed; /* A is: its lines, a.stride apart, are walked along the depth */
+    ptrdiff_t gate_step; /* above 0: a row of A is a row for each gate, so far apart; B's columns are */
+    int gates;           /* vectors of so many gates in turn */
     ptrdiff_t first, last;
     const REAL *b; /* packed, panels of `vectors` vectors */
     ptrdiff_t depth, columns;
@@ -226,8 +238,9 @@ typedef struct {
     ptrdiff_t columns; /* fewer than they are wide where C ends inside */
 } panels;
 
-INLINE tile_function *tile_for(ptrdiff_t row_count, const panels *p, int transposed) {
-    if (transposed) return BY_LINES[p->vectors - 1][row_count - 1];
+INLINE tile_function *tile_for(const packed_product *m, ptrdiff_t row_count, const panels *p) {
+    if (m->transposed) return BY_LINES[p->vectors - 1][row_count - 1];
+    if (m->gate_step) return BY_GATES[p->vectors - PLAIN][row_count - 1];
     if (p->count == 1) return BY_ROWS[p->vectors - 1][row_count - 1];
     return row_count == 1 ? ONE_ROW[p->vectors - PLAIN][p->count - 1]
                           : TWO_ROWS[p->vectors - PLAIN][p->count - 1];
@@ -254,11 +267,14 @@ static void run_at_the_edge(tile *t, tile_function *run, int row_count, ptrdiff_
 static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t last, panels p,
                            ptrdiff_t k0, ptrdiff_t k1) {
     const ptrdiff_t width = (ptrdiff_t)p.vectors * LANES;
-    const ptrdiff_t most = TILE_ROWS(p.vectors);
+    const int anywhere = p.vectors == GATES || m->gate_step;
+    const ptrdiff_t most = anywhere ? GATE_ROWS : PLAIN_ROWS;
     const ptrdiff_t tiles = (last - first + most - 1) / most;
-    const int continued = k0 > 0 || m->accumulate, anywhere = p.vectors == GATES;
+    const int continued = k0 > 0 || m->accumulate;
+    /* Where in a row of A the first of these panels' gates finds its own, and the others from there on. */
+    const ptrdiff_t gate_at = m->gate_step ? p.column / LANES % m->gates * m->gate_step : 0;
     tile t;
-    t.left_step = m->a.stride;
+    t.left_step = m->gate_step ? m->gate_step : m->a.stride;
     t.panel_stride = m->depth * width;
     t.panel = m->b + p.column * m->depth + k0 * width;
     t.depth = k1 - k0;
@@ -266,15 +282,15 @@ static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t l
     const REAL *ahead = m->next && k1 == m->depth ? m->next : t.panel + t.depth * width;
     for (ptrdiff_t n = 0, i = first; n < tiles; n++) {
         const int count = (int)((last - i + tiles - n - 1) / (tiles - n));
-        t.left[0] = m->transposed ? m->a.data + i + k0 * m->a.stride : row(&m->a, i) + k0;
-        for (int j = 1; anywhere && j < count; j++) t.left[j] = row(&m->a, i + j) + k0;
+        t.left[0] = m->transposed ? m->a.data + i + k0 * m->a.stride : row(&m->a, i) + gate_at + k0;
+        for (int j = 1; anywhere && j < count; j++) t.left[j] = row(&m->a, i + j) + gate_at + k0;
         for (int j = 0; j < count; j++) {
             t.out[j] = row(&m->c, i + j) + p.column;
             if (continued) t.start[j] = t.out[j];
             else if (m->start) t.start[j] = m->start + p.column;
         }
         t.ahead = ahead + n * t.depth * LANES;
-        tile_function *run = tile_for(count, &p, m->transposed);
+        tile_function *run = tile_for(m, count, &p);
         if (p.columns < p.count * width) run_at_the_edge(&t, run, count, p.columns);
         else run(&t);
         i += count;
@@ -284,7 +300,8 @@ static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t l
 /* The next panels from a column on: several at once for one or two rows, alone where they are not full. */
 static panels next_panels(const packed_product *m, ptrdiff_t row_count, ptrdiff_t column) {
     const ptrdiff_t width = (ptrdiff_t)m->vectors * LANES, left = m->columns - column;
-    const ptrdiff_t most = m->transposed || row_count > 2 ? 1 : row_count == 2 ? 2 : MOST_PANELS;
+    const int alone = m->transposed || m->gate_step || row_count > 2;
+    const ptrdiff_t most = alone ? 1 : row_count == 2 ? 2 : MOST_PANELS;
     const int full = (int)minimum(left / width, most);
     if (full > 0) return (panels){column, full, m->vectors, full * width};
     return (panels){column, 1, plain_vectors(m->columns, column), left};

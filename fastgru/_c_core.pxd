@@ -29,45 +29,85 @@ cdef extern from "fastgru.h":
         FASTGRU_RELU
         FASTGRU_SIGMOID
         FASTGRU_TANH
+        FASTGRU_HARD_SIGMOID
+        FASTGRU_HARD_TANH
+        FASTGRU_SOFTSIGN
+        FASTGRU_RELU6
+        FASTGRU_LEAKY_RELU
+        FASTGRU_ELU
+        FASTGRU_SELU
+        FASTGRU_SOFTPLUS
+        FASTGRU_SQUAREPLUS
+        FASTGRU_EXPONENTIAL
+        FASTGRU_LOG_SIGMOID
+        FASTGRU_TANH_SHRINK
+        FASTGRU_GELU
+        FASTGRU_SILU
+        FASTGRU_HARD_SILU
+        FASTGRU_MISH
 
-    ctypedef struct fastgru_gru_shape:
+    ctypedef enum fastgru_cell:
+        FASTGRU_GRU
+        FASTGRU_LSTM
+        FASTGRU_SIMPLE_RNN
+
+    ctypedef struct fastgru_place:
+        pass
+
+    ctypedef struct fastgru_schedule:
+        ptrdiff_t steps
+        const ptrdiff_t *offset
+        const ptrdiff_t *order
+        const fastgru_place *places
+
+    ctypedef struct fastgru_shape:
         ptrdiff_t batch, steps, inputs, units
+        fastgru_cell cell
+        fastgru_activation activation, recurrent_activation
         int reset_after, update_replaces
+        const fastgru_schedule *schedule
+        int repeats
+        int input_copies
+        int state_copies
+        int recompute
 
-    ctypedef struct fastgru_gru_weights:
+    ctypedef struct fastgru_weights:
         const void *data
         ptrdiff_t row, column
-        ptrdiff_t gate[3]
+        ptrdiff_t gate[4]
 
-    ctypedef struct fastgru_gru_forward:
-        fastgru_gru_shape shape
+    ctypedef struct fastgru_forward:
+        fastgru_shape shape
         const void *x
         ptrdiff_t x_batch, x_step
         const void *packed
         const void *bias
         const void *h0
+        const void *c0
+        const void *input_dropout
+        const void *state_dropout
         void *y
         ptrdiff_t y_batch, y_step
         void *h_n
+        void *c_n
         void *cache
         void *workspace
         int threads
 
-    ctypedef struct fastgru_gru_backward:
-        fastgru_gru_shape shape
-        const void *x
-        ptrdiff_t x_batch, x_step
-        fastgru_gru_weights kernel, recurrent
-        const void *cache
+    ctypedef struct fastgru_backward:
+        fastgru_forward forward
+        fastgru_weights kernel, recurrent
         const void *dy
         ptrdiff_t dy_batch, dy_step
         const void *dh_n
+        const void *dc_n
         void *dx
         ptrdiff_t dx_batch, dx_step
         void *dkernel
         void *drecurrent
         void *dbias
         void *dh0
+        void *dc0
         void *workspace
         int threads
 
@@ -90,14 +130,13 @@ cdef extern from "fastgru.h":
     ctypedef struct fastgru_kernels:
         const char *isa
         int lanes
-        size_t (*gru_packed_size)(const fastgru_gru_shape *) noexcept nogil
-        size_t (*gru_cache_size)(const fastgru_gru_shape *) noexcept nogil
-        size_t (*gru_forward_workspace)(const fastgru_gru_shape *, int threads) noexcept nogil
-        size_t (*gru_backward_workspace)(const fastgru_gru_shape *) noexcept nogil
-        void (*gru_pack)(const fastgru_gru_shape *, const fastgru_gru_weights *, const fastgru_gru_weights *,
-                         void *) noexcept nogil
-        void (*gru_forward)(const fastgru_gru_forward *) noexcept nogil
-        void (*gru_backward)(const fastgru_gru_backward *) noexcept nogil
+        size_t (*packed_size)(const fastgru_shape *) noexcept nogil
+        size_t (*cache_size)(const fastgru_shape *) noexcept nogil
+        size_t (*forward_workspace)(const fastgru_shape *, int threads) noexcept nogil
+        size_t (*backward_workspace)(const fastgru_shape *, int threads) noexcept nogil
+        void (*pack)(const fastgru_shape *, const fastgru_weights *, const fastgru_weights *, void *) noexcept nogil
+        void (*forward)(const fastgru_forward *) noexcept nogil
+        void (*backward)(const fastgru_backward *) noexcept nogil
         size_t (*dense_workspace)(const fastgru_dense *) noexcept nogil
         void (*dense_forward)(const fastgru_dense *) noexcept nogil
         void (*dense_backward)(const fastgru_dense *) noexcept nogil
@@ -111,6 +150,11 @@ cdef extern from "fastgru.h":
         void (*exp)(ptrdiff_t, const void *, void *) noexcept nogil
         void (*sigmoid)(ptrdiff_t, const void *, void *) noexcept nogil
         void (*tanh)(ptrdiff_t, const void *, void *) noexcept nogil
+
+    size_t fastgru_schedule_size(ptrdiff_t batch, ptrdiff_t steps) noexcept nogil
+    void fastgru_schedule_mask(const unsigned char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void *,
+                               fastgru_schedule *) noexcept nogil
+    void fastgru_schedule_packed(const int64_t *, ptrdiff_t, void *, fastgru_schedule *) noexcept nogil
 
     int fastgru_isa_count() noexcept nogil
     const fastgru_kernels *fastgru_kernels_at(int, fastgru_real) noexcept nogil

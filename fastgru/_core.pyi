@@ -1,9 +1,10 @@
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 
-from ._checks import Array, GRUShape
+from ._checks import Array, RecurrentShape
 
+ACTIVATIONS: dict[str, int]
 DENSE_ACTIVATIONS: dict[str, int]
 
 def isa() -> str: ...
@@ -13,48 +14,80 @@ def threads() -> int: ...
 def set_threads(count: int) -> None: ...
 def compiler() -> str: ...
 
-@final
-class PackedGRU:
+class PackedWeights:
     input_size: int
     units: int
     dtype: np.dtype[Any]
     kernel: Array
     recurrent_kernel: Array
     reset_after: bool
+
+class PackedGRU(PackedWeights):
     def __init__(self, kernel: Array, recurrent_kernel: Array, reset_after: bool) -> None: ...
 
-@final
-class GRUCache:
-    shape: GRUShape
+class PackedLSTM(PackedWeights):
+    def __init__(self, kernel: Array, recurrent_kernel: Array) -> None: ...
+
+class PackedSimpleRNN(PackedWeights):
+    def __init__(self, kernel: Array, recurrent_kernel: Array) -> None: ...
+
+class RecurrentCache:
+    shape: RecurrentShape
     x: Array
     kernel: Array
     recurrent_kernel: Array
-    has_bias: bool
+    bias: Array | None
+    input_dropout: Array | None
+    recurrent_dropout: Array | None
+    rows: int | None
     has_h0: bool
+    has_c0: bool
     go_backwards: bool
     reset_after: bool
 
-def gru_forward(
-    shape: GRUShape,
+class GRUCache(RecurrentCache): ...
+class LSTMCache(RecurrentCache): ...
+class SimpleRNNCache(RecurrentCache): ...
+
+class RecurrentCall:
+    def __init__(
+        self,
+        activation: int,
+        recurrent_activation: int,
+        update_replaces: bool,
+        go_backwards: bool,
+        training: bool,
+        recompute: bool,
+        repeats: bool,
+    ) -> None: ...
+
+def recurrent_forward(
+    shape: RecurrentShape,
     x: Array,
-    packed: PackedGRU,
+    packed: PackedWeights,
     bias: Array | None,
     h0: Array | None,
+    c0: Array | None,
+    mask: Array | None,
+    batch_sizes: Array | None,
+    input_dropout: Array | None,
+    recurrent_dropout: Array | None,
     y: Array | None,
     h_n: Array,
-    update_replaces: bool,
-    go_backwards: bool,
-    training: bool,
-) -> GRUCache | None: ...
-def gru_backward(
+    c_n: Array | None,
+    options: RecurrentCall,
+) -> Any: ...
+def recurrent_backward(
     dy: Array | None,
     dh_n: Array | None,
-    cache: GRUCache,
+    dc_n: Array | None,
+    cache: RecurrentCache,
     dx: Array,
     dkernel: Array,
     drecurrent_kernel: Array,
     dbias: Array | None,
     dh0: Array | None,
+    dc0: Array | None,
 ) -> None: ...
 def dense(
     rows: int,

@@ -10,6 +10,7 @@ from cpython.buffer cimport (
 )
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from fastgru._c_core cimport *
 
@@ -133,7 +134,7 @@ cdef void keep_block(Block block) noexcept:
 # ---- buffers -------------------------------------------------------------------------------------------------
 
 cdef enum:
-    MOST_VIEWS = 12
+    MOST_VIEWS = 20
 
 cdef struct Views:
     Py_buffer view[MOST_VIEWS]
@@ -179,12 +180,21 @@ cdef void *strided(Views *views, array, const Py_ssize_t *shape, Py_ssize_t *str
     return view.buf
 
 
-cdef void *sequence(Views *views, array, const fastgru_gru_shape *shape, Py_ssize_t features, ptrdiff_t *batch,
+cdef void *sequence(Views *views, array, const fastgru_shape *shape, Py_ssize_t features, ptrdiff_t *batch,
                     ptrdiff_t *step, Py_ssize_t itemsize, int flags=PyBUF_STRIDED_RO) except? NULL:
-    """A (B, T, features) array whose features are contiguous, and its two other strides."""
+    """An array of sequences whose features are contiguous, and its other strides.
+
+    (B, T, features); the rows of a schedule without places are (N, features), and then batch is 0.
+    """
     cdef Py_ssize_t[3] sizes = [shape.batch, shape.steps, features]
     cdef Py_ssize_t[3] strides
-    cdef void *data = strided(views, array, sizes, strides, 3, itemsize, flags)
+    cdef void *data
+    if shape.schedule != NULL and shape.schedule.places == NULL:
+        sizes[1] = shape.schedule.offset[shape.schedule.steps]
+        data = strided(views, array, sizes + 1, strides + 1, 2, itemsize, flags)
+        strides[0] = 0
+    else:
+        data = strided(views, array, sizes, strides, 3, itemsize, flags)
     if data == NULL:
         return NULL
     if strides[2] != 1 and features > 1:
@@ -193,143 +203,280 @@ cdef void *sequence(Views *views, array, const fastgru_gru_shape *shape, Py_ssiz
     return data
 
 
-cdef fastgru_gru_weights weights(Views *views, array, Py_ssize_t rows, Py_ssize_t units, Py_ssize_t itemsize) except *:
-    """One of Keras' kernels: (K, 3H), gates side by side."""
-    cdef fastgru_gru_weights w
-    cdef Py_ssize_t[2] sizes = [rows, 3 * units]
+cdef fastgru_weights weights(Views *views, array, Py_ssize_t rows, Py_ssize_t units, int gates,
+                             Py_ssize_t itemsize) except *:
+    """One of Keras' kernels: (K, gates x H), gates side by side."""
+    cdef fastgru_weights w
+    cdef Py_ssize_t[2] sizes = [rows, gates * units]
     cdef Py_ssize_t[2] strides
     w.data = strided(views, array, sizes, strides, 2, itemsize)
     w.row, w.column = strides[0], strides[1]
-    for g in range(3):
+    for g in range(gates):
         w.gate[g] = g * units * strides[1]
     return w
 
 
-# ---- the GRU -------------------------------------------------------------------------------------------------
+# ---- recurrent cells -----------------------------------------------------------------------------------------
 
-cdef class PackedGRU:
-    """A GRU's kernels, laid out for the kernels of the instruction set that was in use."""
+cdef int[3] GATES
+GATES[<int> FASTGRU_GRU], GATES[<int> FASTGRU_LSTM], GATES[<int> FASTGRU_SIMPLE_RNN] = 3, 4, 1
+
+ACTIVATIONS = {
+    "linear": FASTGRU_LINEAR, "relu": FASTGRU_RELU, "sigmoid": FASTGRU_SIGMOID, "tanh": FASTGRU_TANH,
+    "hard_sigmoid": FASTGRU_HARD_SIGMOID, "hard_tanh": FASTGRU_HARD_TANH, "softsign": FASTGRU_SOFTSIGN,
+    "relu6": FASTGRU_RELU6, "leaky_relu": FASTGRU_LEAKY_RELU, "elu": FASTGRU_ELU, "selu": FASTGRU_SELU,
+    "softplus": FASTGRU_SOFTPLUS, "squareplus": FASTGRU_SQUAREPLUS, "exponential": FASTGRU_EXPONENTIAL,
+    "log_sigmoid": FASTGRU_LOG_SIGMOID, "tanh_shrink": FASTGRU_TANH_SHRINK, "gelu": FASTGRU_GELU,
+    "silu": FASTGRU_SILU, "hard_silu": FASTGRU_HARD_SILU, "mish": FASTGRU_MISH,
+}
+
+
+cdef class PackedWeights:
+    """A cell's kernels, laid out for the kernels of the instruction set that was in use."""
 
     cdef readonly Py_ssize_t input_size, units
     cdef readonly object dtype, kernel, recurrent_kernel
     cdef readonly bint reset_after
+    cdef int cell
     cdef const fastgru_kernels *table
     cdef Memory memory
 
-    def __init__(self, kernel, recurrent_kernel, bint reset_after):
+    cdef int pack(self, kernel, recurrent_kernel, fastgru_cell cell, bint reset_after) except -1:
         cdef Views views
-        cdef fastgru_gru_shape shape
-        cdef fastgru_gru_weights w, u
+        cdef fastgru_shape shape
+        cdef fastgru_weights w, u
         cdef Py_ssize_t itemsize = kernel.dtype.itemsize
         self.input_size, self.units = kernel.shape[0], recurrent_kernel.shape[0]
-        self.dtype, self.reset_after = kernel.dtype, reset_after
+        self.dtype, self.reset_after, self.cell = kernel.dtype, reset_after, <int> cell
         self.kernel, self.recurrent_kernel = kernel, recurrent_kernel
         self.table = kernels_for(itemsize)
-        shape.batch = shape.steps = 0
+        memset(&shape, 0, sizeof(shape))
+        shape.cell, shape.reset_after = cell, reset_after
         shape.inputs, shape.units = self.input_size, self.units
-        shape.reset_after, shape.update_replaces = reset_after, 0
-        self.memory = Memory(self.table.gru_packed_size(&shape) * itemsize)
+        self.memory = Memory(self.table.packed_size(&shape) * itemsize)
         views.count = 0
         try:
-            w = weights(&views, kernel, self.input_size, self.units, itemsize)
-            u = weights(&views, recurrent_kernel, self.units, self.units, itemsize)
+            w = weights(&views, kernel, self.input_size, self.units, GATES[self.cell], itemsize)
+            u = weights(&views, recurrent_kernel, self.units, self.units, GATES[self.cell], itemsize)
             with nogil:
-                self.table.gru_pack(&shape, &w, &u, self.memory.data)
+                self.table.pack(&shape, &w, &u, self.memory.data)
         finally:
             release(&views)
+        return 0
 
 
-cdef class GRUCache:
-    """What a forward pass leaves for the backward pass. It borrows x and the kernels."""
+cdef class PackedGRU(PackedWeights):
+    """A GRU's."""
+
+    def __init__(self, kernel, recurrent_kernel, bint reset_after):
+        self.pack(kernel, recurrent_kernel, FASTGRU_GRU, reset_after)
+
+
+cdef class PackedLSTM(PackedWeights):
+    """An LSTM's."""
+
+    def __init__(self, kernel, recurrent_kernel):
+        self.pack(kernel, recurrent_kernel, FASTGRU_LSTM, True)
+
+
+cdef class PackedSimpleRNN(PackedWeights):
+    """A simple RNN's."""
+
+    def __init__(self, kernel, recurrent_kernel):
+        self.pack(kernel, recurrent_kernel, FASTGRU_SIMPLE_RNN, True)
+
+
+cdef class RecurrentCache:
+    """What a forward pass leaves for the backward pass. It borrows what it was given."""
 
     cdef readonly tuple shape
-    cdef readonly object x, kernel, recurrent_kernel
-    cdef readonly bint has_bias, has_h0, go_backwards, reset_after
-    cdef fastgru_gru_shape c_shape
+    cdef readonly object x, kernel, recurrent_kernel, bias, input_dropout, recurrent_dropout
+    cdef readonly object rows  # of x, where its rows are packed; else None
+    cdef readonly bint has_h0, has_c0, go_backwards, reset_after
+    cdef fastgru_shape c_shape
+    cdef fastgru_schedule schedule
     cdef const fastgru_kernels *table
-    cdef Memory memory
+    cdef PackedWeights packed  # only where the gates are made again
+    cdef Memory memory, schedule_memory
 
 
-def gru_forward(tuple shape, x, PackedGRU packed not None, bias, h0, y, h_n, bint update_replaces,
-                bint go_backwards, bint training):
-    """Run a forward pass into y (or None) and h_n; return its cache, or None unless training."""
+cdef class GRUCache(RecurrentCache):
+    """A GRU's."""
+
+
+cdef class LSTMCache(RecurrentCache):
+    """An LSTM's."""
+
+
+cdef class SimpleRNNCache(RecurrentCache):
+    """A simple RNN's."""
+
+
+cdef Memory make_schedule(Views *views, fastgru_shape *shape, mask, batch_sizes, bint backwards,
+                          fastgru_schedule *schedule):
+    """Give the shape a schedule if there is a mask, or sizes of packed rows; return what holds it."""
+    cdef Py_ssize_t[2] sizes = [shape.batch, shape.steps]
+    cdef Py_ssize_t[2] strides
+    cdef const unsigned char *start
+    cdef const int64_t *counts
+    shape.schedule = NULL
+    if mask is None and batch_sizes is None:
+        return None
+    cdef Memory memory = Memory(fastgru_schedule_size(0 if mask is None else shape.batch, shape.steps))
+    if mask is None:
+        counts = <const int64_t *> contiguous(views, batch_sizes, shape.steps * sizeof(int64_t))
+        fastgru_schedule_packed(counts, shape.steps, memory.data, schedule)
+    else:
+        start = <const unsigned char *> strided(views, mask, sizes, strides, 2, 1)
+        if backwards:
+            start += (shape.steps - 1) * strides[1]
+            strides[1] = -strides[1]
+        with nogil:
+            fastgru_schedule_mask(start, strides[0], strides[1], shape.batch, shape.steps, memory.data, schedule)
+    shape.schedule = schedule
+    return memory
+
+
+cdef int copies_of(dropout, int gates) except -1:
+    """How many factors for each number: none, one, or one for each gate."""
+    if dropout is None:
+        return 0
+    return 1 if dropout.ndim == 2 else gates
+
+
+cdef int look_back(fastgru_forward *call, Py_ssize_t item) except -1:
+    """Let the call walk x from its last step."""
+    call.x = <char *> call.x + (call.shape.steps - 1) * call.x_step * item
+    call.x_step = -call.x_step
+    return 0
+
+
+cdef class RecurrentCall:
+    """The options of a forward pass that are no arrays."""
+
+    cdef bint update_replaces, go_backwards, training, recompute, repeats
+    cdef int activation, recurrent_activation
+
+    def __init__(self, int activation, int recurrent_activation, bint update_replaces, bint go_backwards,
+                 bint training, bint recompute, bint repeats):
+        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.update_replaces, self.go_backwards = update_replaces, go_backwards
+        self.training, self.recompute, self.repeats = training, recompute, repeats
+
+
+def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c0, mask, batch_sizes, input_dropout,
+                      recurrent_dropout, y, h_n, c_n, RecurrentCall options not None):
+    """Run a forward pass into y (or None), h_n and an LSTM's c_n; return its cache, or None unless training."""
     cdef Views views
-    cdef fastgru_gru_forward call
-    cdef GRUCache cache = None
+    cdef fastgru_forward call
+    cdef fastgru_schedule local
+    cdef RecurrentCache cache = None
+    cdef Memory schedule_memory, workspace
     cdef const fastgru_kernels *table = packed.table
     cdef Py_ssize_t item = packed.dtype.itemsize
+    cdef int gates = GATES[packed.cell], biases = gates
+    memset(&call, 0, sizeof(call))
     call.shape.batch, call.shape.steps, call.shape.inputs, call.shape.units = shape[0], shape[1], shape[2], shape[3]
-    call.shape.reset_after, call.shape.update_replaces = packed.reset_after, update_replaces
+    call.shape.cell, call.shape.reset_after = <fastgru_cell> packed.cell, packed.reset_after
+    call.shape.update_replaces, call.shape.repeats = options.update_replaces, options.repeats
+    call.shape.activation = <fastgru_activation> options.activation
+    call.shape.recurrent_activation = <fastgru_activation> options.recurrent_activation
+    call.shape.input_copies = copies_of(input_dropout, gates)
+    call.shape.state_copies = copies_of(recurrent_dropout, gates)
+    call.shape.recompute = options.recompute and options.training
+    if packed.cell == <int> FASTGRU_GRU and packed.reset_after:
+        biases = 2 * gates
+    if options.training:
+        cache = (GRUCache if gates == 3 else LSTMCache if gates == 4 else SimpleRNNCache)()
     cdef Py_ssize_t state = call.shape.batch * call.shape.units * item
-    call.threads = _threads
-    cdef Memory workspace = Memory(table.gru_forward_workspace(&call.shape, call.threads) * item)
-    call.workspace, call.packed, call.cache = workspace.data, packed.memory.data, NULL
-    if training:
-        cache = GRUCache.__new__(GRUCache)
-        cache.memory = Memory(table.gru_cache_size(&call.shape) * item)
-        call.cache = cache.memory.data
+    call.threads, call.packed = _threads, packed.memory.data
     views.count = 0
     try:
+        schedule_memory = make_schedule(&views, &call.shape, mask, batch_sizes, options.go_backwards,
+                                        &cache.schedule if options.training else &local)
+        workspace = Memory(table.forward_workspace(&call.shape, call.threads) * item)
+        call.workspace = workspace.data
+        if options.training:
+            cache.memory = Memory(table.cache_size(&call.shape) * item)
+            call.cache = cache.memory.data
         call.x = sequence(&views, x, &call.shape, call.shape.inputs, &call.x_batch, &call.x_step, item)
         call.y = sequence(&views, y, &call.shape, call.shape.units, &call.y_batch, &call.y_step, item,
                           PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-        call.bias = contiguous(&views, bias, (6 if packed.reset_after else 3) * call.shape.units * item)
+        call.bias = contiguous(&views, bias, biases * call.shape.units * item)
         call.h0 = contiguous(&views, h0, state)
+        call.c0 = contiguous(&views, c0, state)
+        call.input_dropout = contiguous(&views, input_dropout, call.shape.input_copies * call.shape.batch
+                                        * call.shape.inputs * item)
+        call.state_dropout = contiguous(&views, recurrent_dropout, call.shape.state_copies * state)
         call.h_n = written(&views, h_n, state)
-        if go_backwards:
-            call.x = <char *> call.x + (call.shape.steps - 1) * call.x_step * item
-            call.x_step = -call.x_step
+        call.c_n = written(&views, c_n, state)
+        if options.go_backwards:
+            look_back(&call, item)
         with nogil:
-            table.gru_forward(&call)
+            table.forward(&call)
     finally:
         release(&views)
-    if training:
+    if options.training:
         cache.shape, cache.c_shape, cache.table = shape, call.shape, table
-        cache.x, cache.kernel, cache.recurrent_kernel = x, packed.kernel, packed.recurrent_kernel
-        cache.has_bias, cache.has_h0, cache.go_backwards = bias is not None, h0 is not None, go_backwards
-        cache.reset_after = packed.reset_after
+        cache.x, cache.kernel, cache.recurrent_kernel, cache.bias = x, packed.kernel, packed.recurrent_kernel, bias
+        cache.input_dropout, cache.recurrent_dropout = input_dropout, recurrent_dropout
+        cache.has_h0, cache.has_c0, cache.go_backwards = h0 is not None, c0 is not None, options.go_backwards
+        cache.rows = None if batch_sizes is None else x.shape[0]
+        cache.reset_after, cache.schedule_memory = packed.reset_after, schedule_memory
+        cache.packed = packed if options.recompute else None
     return cache
 
 
-def gru_backward(dy, dh_n, GRUCache cache not None, dx, dkernel, drecurrent_kernel, dbias, dh0):
-    """Run a backward pass into the gradients; dy or dh_n, dbias and dh0 may be None."""
+def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkernel, drecurrent_kernel, dbias, dh0, dc0):
+    """Run a backward pass into the gradients; dy or dh_n, dc_n, dbias, dh0 and dc0 may be None."""
     cdef Views views
-    cdef fastgru_gru_backward call
+    cdef fastgru_backward call
+    cdef fastgru_shape *shape = &call.forward.shape
     cdef const fastgru_kernels *table = cache.table
-    cdef Py_ssize_t item = cache.x.dtype.itemsize, units = cache.c_shape.units
+    cdef Py_ssize_t item = cache.x.dtype.itemsize, units = cache.c_shape.units, inputs = cache.c_shape.inputs
     cdef Py_ssize_t state = cache.c_shape.batch * units * item
-    call.shape = cache.c_shape
-    cdef Memory workspace = Memory(table.gru_backward_workspace(&call.shape) * item)
-    call.workspace, call.cache, call.threads = workspace.data, cache.memory.data, _threads
-    call.dy_batch = call.dy_step = 0
+    cdef int gates = GATES[<int> cache.c_shape.cell], biases = gates
+    memset(&call, 0, sizeof(call))
+    shape[0] = cache.c_shape
+    if shape.cell == FASTGRU_GRU and shape.reset_after:
+        biases = 2 * gates
+    call.threads = _threads
+    cdef Memory workspace = Memory(table.backward_workspace(shape, call.threads) * item)
+    call.workspace, call.forward.cache = workspace.data, cache.memory.data
+    if cache.packed is not None:
+        call.forward.packed = cache.packed.memory.data
     views.count = 0
     try:
-        call.x = sequence(&views, cache.x, &call.shape, call.shape.inputs, &call.x_batch, &call.x_step, item)
-        call.dx = sequence(&views, dx, &call.shape, call.shape.inputs, &call.dx_batch, &call.dx_step, item,
+        call.forward.x = sequence(&views, cache.x, shape, inputs, &call.forward.x_batch, &call.forward.x_step, item)
+        call.forward.bias = contiguous(&views, cache.bias, biases * units * item)
+        call.forward.input_dropout = contiguous(&views, cache.input_dropout, shape.input_copies * shape.batch
+                                                * inputs * item)
+        call.forward.state_dropout = contiguous(&views, cache.recurrent_dropout, shape.state_copies * state)
+        call.dx = sequence(&views, dx, shape, inputs, &call.dx_batch, &call.dx_step, item,
                            PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-        call.dy = sequence(&views, dy, &call.shape, call.shape.units, &call.dy_batch, &call.dy_step, item)
+        call.dy = sequence(&views, dy, shape, units, &call.dy_batch, &call.dy_step, item)
         call.dh_n = contiguous(&views, dh_n, state)
-        call.kernel = weights(&views, cache.kernel, call.shape.inputs, units, item)
-        call.recurrent = weights(&views, cache.recurrent_kernel, units, units, item)
-        call.dkernel = written(&views, dkernel, 3 * call.shape.inputs * units * item)
-        call.drecurrent = written(&views, drecurrent_kernel, 3 * units * units * item)
-        call.dbias = written(&views, dbias, (6 if call.shape.reset_after else 3) * units * item)
+        call.dc_n = contiguous(&views, dc_n, state)
+        call.kernel = weights(&views, cache.kernel, inputs, units, gates, item)
+        call.recurrent = weights(&views, cache.recurrent_kernel, units, units, gates, item)
+        call.dkernel = written(&views, dkernel, gates * inputs * units * item)
+        call.drecurrent = written(&views, drecurrent_kernel, gates * units * units * item)
+        call.dbias = written(&views, dbias, biases * units * item)
         call.dh0 = written(&views, dh0, state)
+        call.dc0 = written(&views, dc0, state)
         if cache.go_backwards:
-            call.x = <char *> call.x + (call.shape.steps - 1) * call.x_step * item
-            call.dx = <char *> call.dx + (call.shape.steps - 1) * call.dx_step * item
-            call.x_step, call.dx_step = -call.x_step, -call.dx_step
+            look_back(&call.forward, item)
+            call.dx = <char *> call.dx + (shape.steps - 1) * call.dx_step * item
+            call.dx_step = -call.dx_step
         with nogil:
-            table.gru_backward(&call)
+            table.backward(&call)
     finally:
         release(&views)
 
 
 # ---- dense, embedding, loss, optimizer, elementwise ----------------------------------------------------------
 
-DENSE_ACTIVATIONS = {
-    "linear": FASTGRU_LINEAR, "relu": FASTGRU_RELU, "sigmoid": FASTGRU_SIGMOID, "tanh": FASTGRU_TANH,
-}
+DENSE_ACTIVATIONS = {name: ACTIVATIONS[name] for name in ("linear", "relu", "sigmoid", "tanh")}
 
 
 def dense(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t units, Py_ssize_t item, int activation, x, kernel, bias,

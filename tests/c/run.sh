@@ -37,5 +37,5 @@ for set in "${sets[@]}"; do
     done
 done
 for job in "${jobs[@]}"; do wait "$job"; done
-$cc $flags $have csrc/dispatch.c csrc/team.c tests/c/test_core.c "$out"/*.o -lm -pthread -o "$out/test_core"
+$cc $flags $have csrc/dispatch.c csrc/schedule.c csrc/team.c tests/c/test_core.c "$out"/*.o -lm -pthread -o "$out/test_core"
 ${RUN:-} "$out/test_core"

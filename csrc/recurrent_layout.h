@@ -1,0 +1,212 @@
+/* Where a recurrent layer's packed weights, cache and workspace hold what, and who of a team computes what. G: the
+ * cell's gates. Hp: H padded to whole vectors; Hs: the stride of rows of units. */
+#ifndef FASTGRU_RECURRENT_LAYOUT_H
+#define FASTGRU_RECURRENT_LAYOUT_H
+
+#include "denormals.h"
+#include "product.h"
+#include "team.h"
+
+typedef fastgru_shape shape;
+
+enum { Z, R, N };           /* a GRU's gates */
+enum { I_GATE, F, G, O };   /* an LSTM's */
+
+INLINE int gates_of(const shape *s) {
+    return s->cell == FASTGRU_GRU ? 3 : s->cell == FASTGRU_LSTM ? 4 : 1;
+}
+/* Vectors in a panel of W, and of U unless the reset comes before its product. */
+INLINE int panel_vectors(const shape *s) { return s->cell == FASTGRU_GRU ? GATES : PLAIN; }
+INLINE int resets_before(const shape *s) { return s->cell == FASTGRU_GRU && !s->reset_after; }
+INLINE int has_standard_activations(const shape *s) {
+    return s->activation == FASTGRU_TANH &&
+           (s->cell == FASTGRU_SIMPLE_RNN || s->recurrent_activation == FASTGRU_SIGMOID);
+}
+
+INLINE ptrdiff_t padded_units(const shape *s) { return padded(s->units, LANES); }
+INLINE ptrdiff_t stride_of_units(const shape *s) { return row_stride(padded_units(s)); }
+
+/* ---- steps and rows: row i of step t is row offset_of(t) + i of all --------------------------------------- */
+
+INLINE ptrdiff_t step_count(const shape *s) { return s->schedule ? s->schedule->steps : s->steps; }
+INLINE ptrdiff_t offset_of(const shape *s, ptrdiff_t t) {
+    return s->schedule ? s->schedule->offset[t] : t * s->batch;
+}
+INLINE ptrdiff_t rows_in(const shape *s, ptrdiff_t t) {
+    return offset_of(s, t + 1) - offset_of(s, t);
+}
+INLINE ptrdiff_t total_rows(const shape *s) { return offset_of(s, step_count(s)); }
+INLINE const fastgru_place *places_of(const shape *s) {
+    return s->schedule ? s->schedule->places : NULL;
+}
+/* Where the i-th row's states and dropout stand in the caller's arrays. */
+INLINE ptrdiff_t number_of(const shape *s, ptrdiff_t i) {
+    return s->schedule && s->schedule->order ? s->schedule->order[i] : i;
+}
+/* The end of a chunk of steps from `first` on that has at most so many rows, or is one step. */
+INLINE ptrdiff_t chunk_end(const shape *s, ptrdiff_t first, ptrdiff_t most_rows) {
+    ptrdiff_t end = first + 1;
+    while (end < step_count(s) && offset_of(s, end + 1) - offset_of(s, first) <= most_rows) end++;
+    return end;
+}
+INLINE ptrdiff_t chunk_start(const shape *s, ptrdiff_t end, ptrdiff_t most_rows) {
+    ptrdiff_t first = end - 1;
+    while (first > 0 && offset_of(s, end) - offset_of(s, first - 1) <= most_rows) first--;
+    return first;
+}
+INLINE ptrdiff_t rows_in_a_chunk(const shape *s, ptrdiff_t most_rows) {
+    return minimum(total_rows(s), maximum(most_rows, s->batch));
+}
+
+/* ---- packed weights: W, then U, vectors of the gates of the same units side by side ---------------------------
+ * GRU: panels of its three gates. LSTM: panels of two gates. Simple RNN: a plain matrix.
+ * GRU, reset before: U has panels of z and r, then n's columns as a plain matrix. */
+INLINE ptrdiff_t packed_recurrent_at(const shape *s) {
+    return gates_of(s) * padded_units(s) * s->inputs;
+}
+INLINE ptrdiff_t packed_candidate_at(const shape *s) {
+    return packed_recurrent_at(s) + 2 * padded_units(s) * s->units;
+}
+static size_t packed_size(const shape *s) {
+    return (size_t)(gates_of(s) * padded_units(s) * (s->inputs + s->units));
+}
+
+static void pack_gates(const fastgru_weights *w, ptrdiff_t depth, ptrdiff_t units, int gates,
+                       int vectors, REAL *to) {
+    const REAL *from = w->data;
+    const ptrdiff_t total = padded(units, LANES) / LANES * gates;
+    for (ptrdiff_t v = 0; v < total; v++) {
+        const ptrdiff_t unit = v / gates * LANES, panel = v / vectors * vectors;
+        const ptrdiff_t width = minimum(vectors, total - panel);
+        pack_vector(from + w->gate[v % gates] + unit * w->column, w->row, w->column, depth,
+                    units - unit, to + (panel * depth + v - panel) * LANES, width * LANES);
+    }
+}
+
+static void pack_weights(const shape *s, const fastgru_weights *kernel,
+                         const fastgru_weights *recurrent, void *packed) {
+    REAL *w = packed, *u = w + packed_recurrent_at(s);
+    pack_gates(kernel, s->inputs, s->units, gates_of(s), panel_vectors(s), w);
+    if (!resets_before(s)) {
+        pack_gates(recurrent, s->units, s->units, gates_of(s), panel_vectors(s), u);
+        return;
+    }
+    pack_gates(recurrent, s->units, s->units, 2, 2, u);
+    pack_plain((const REAL *)recurrent->data + recurrent->gate[N], recurrent->row,
+               recurrent->column, s->units, s->units, w + packed_candidate_at(s), 0, s->units);
+}
+
+/* ---- cache: what each row of each step leaves, then the states: h0 of all rows, and h after each row ----------
+ * A row holds vectors of Hs: the gates, what else the derivatives want, and, unless they follow from the values, the
+ * activations' derivatives. LSTM: the second state follows, as the first. */
+enum { CACHED_Q = 3 };  /* GRU: what the candidate's recurrent product met: h U_n + c_n, or r * h */
+enum { CACHED_TC = 4 }; /* LSTM: a(c') */
+
+INLINE int cached_values(const shape *s) {
+    return s->cell == FASTGRU_GRU ? 4 : s->cell == FASTGRU_LSTM ? 5 : 0;
+}
+INLINE int cached_slopes(const shape *s) {
+    if (has_standard_activations(s)) return 0;
+    return s->cell == FASTGRU_GRU ? 3 : s->cell == FASTGRU_LSTM ? 5 : 1;
+}
+INLINE ptrdiff_t cached_row(const shape *s) {
+    return (cached_values(s) + cached_slopes(s)) * stride_of_units(s);
+}
+INLINE ptrdiff_t cached_states_at(const shape *s) {
+    return s->recompute ? 0 : total_rows(s) * cached_row(s);
+}
+INLINE ptrdiff_t states_size(const shape *s) {
+    return (total_rows(s) + s->batch) * stride_of_units(s);
+}
+static size_t cache_size(const shape *s) {
+    return (size_t)(cached_states_at(s) + states_size(s) * (s->cell == FASTGRU_LSTM ? 2 : 1));
+}
+/* The row of the states before a step. Those after it begin at s->batch + offset_of(t). */
+INLINE ptrdiff_t states_before(const shape *s, ptrdiff_t t) {
+    return t ? s->batch + offset_of(s, t - 1) : 0;
+}
+
+/* A buffer that is handed out piece by piece, each at the start of a cache line if the buffer is. */
+INLINE ptrdiff_t piece(ptrdiff_t count) { return padded(count, 64 / (ptrdiff_t)sizeof(REAL)); }
+INLINE REAL *take(REAL **buffer, ptrdiff_t count) {
+    REAL *start = *buffer;
+    *buffer += piece(count);
+    return start;
+}
+
+/* States as the caller has them, (B, H) or NULL for zeros, into rows of Hs in the order of the schedule. */
+static void load_states(const shape *s, const REAL *from, REAL *to) {
+    const ptrdiff_t hs = stride_of_units(s);
+    memset(to, 0, (size_t)(s->batch * hs) * sizeof(REAL));
+    for (ptrdiff_t i = 0; from && i < s->batch; i++)
+        memcpy(to + i * hs, from + number_of(s, i) * s->units, (size_t)s->units * sizeof(REAL));
+}
+INLINE void save_state(const shape *s, ptrdiff_t i, const REAL *from, REAL *to) {
+    memcpy(to + number_of(s, i) * s->units, from, (size_t)s->units * sizeof(REAL));
+}
+
+/* ---- sharing the work ------------------------------------------------------------------------------------------
+ * A member of a team computes some units of some rows, over all steps. With the rows split, members need not wait for
+ * each other; with the units split, each step needs what all have made of the step before. */
+typedef struct {
+    int member, members;
+    ptrdiff_t first_row, last_row;
+    ptrdiff_t first_unit, last_unit; /* the last one's last is Hp */
+    int units_split;
+} share;
+
+/* The member's part of [0, count), in multiples of `grain`. */
+INLINE void part_of(ptrdiff_t count, ptrdiff_t grain, int member, int members, ptrdiff_t *first,
+                    ptrdiff_t *last) {
+    const ptrdiff_t grains = (count + grain - 1) / grain;
+    *first = minimum(count, grains * member / members * grain);
+    *last = minimum(count, grains * (member + 1) / members * grain);
+}
+
+/* The first row with at least so many rows' steps before it: rows are cut where the work is shared evenly. */
+static ptrdiff_t row_after(const shape *s, ptrdiff_t row_steps) {
+    ptrdiff_t length = step_count(s), i = 0;
+    for (ptrdiff_t done = 0; done < row_steps && i < s->batch; i++) {
+        while (length > 0 && rows_in(s, length - 1) <= i) length--;
+        if (length == 0) return s->batch;
+        done += length;
+    }
+    return i;
+}
+
+/* Splitting the units costs a barrier a step, and lets each member keep its part of U close by. */
+INLINE int prefers_units(const shape *s, int members) {
+    const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
+    return s->batch < 4 * members || (bytes_of_u > ((ptrdiff_t)1 << 20) && s->batch < 256);
+}
+
+static share share_of(const shape *s, int member, int members) {
+    share part = {member, members, 0, s->batch, 0, padded_units(s), 0};
+    part.units_split = members > 1 && prefers_units(s, members);
+    if (part.units_split) {
+        part_of(part.last_unit, PLAIN * LANES, member, members, &part.first_unit, &part.last_unit);
+    } else if (members > 1 && s->schedule) {
+        part.first_row = row_after(s, total_rows(s) * member / members);
+        if (member < members - 1) part.last_row = row_after(s, total_rows(s) * (member + 1) / members);
+    } else part_of(s->batch, 1, member, members, &part.first_row, &part.last_row);
+    return part;
+}
+
+/* The member's rows of a step: of what takes part in it, those between its first and its last. */
+INLINE ptrdiff_t last_row_in(const shape *s, const share *part, ptrdiff_t t) {
+    return minimum(part->last_row, rows_in(s, t));
+}
+
+/* How many threads a pass is worth: sharing costs microseconds a call and, with the units split, about half of one a
+ * step. */
+INLINE int threads_for(const shape *s, int threads) {
+    const double work = 2.0 * gates_of(s) * (double)total_rows(s) * (double)s->units *
+                        (double)(s->inputs + s->units);
+    if (threads < 2 || work < 1e6) return 1;
+    if (prefers_units(s, threads) &&
+        (work < 1e5 * (double)step_count(s) || s->units < PLAIN * LANES * threads))
+        return 1;
+    return threads;
+}
+
+#endif

@@ -1,0 +1,40 @@
+"""What the operations share: their documentation, and arrays as C reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import reference
+from .._checks import Array
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+GivenArray = TypeVar("GivenArray", Array, Array | None)
+
+
+def documented(function: Function) -> Function:
+    """Give an operation the documentation of its twin in the reference."""
+    function.__doc__ = getattr(reference, function.__name__).__doc__
+    return function
+
+
+def contiguous(a: GivenArray) -> GivenArray:
+    """Return an array that C can read as it is: itself, or a copy of one with other strides."""
+    if a is None:
+        return a
+    flags = a.flags
+    return a if flags.c_contiguous and flags.aligned else np.array(a, order="C")
+
+
+def aligned(a: Array) -> Array:
+    """Return an array that C can address: itself, or a copy of a field of packed records."""
+    return a if a.flags.aligned else a.copy()
+
+
+def contiguous_rows(a: GivenArray) -> GivenArray:
+    """Do the same for an array that may have any strides but the last."""
+    if a is None or (a.strides[-1] == a.itemsize and a.flags.aligned):
+        return a
+    return contiguous(a)

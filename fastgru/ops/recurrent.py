@@ -1,0 +1,331 @@
+"""The recurrent cells: GRU, LSTM, simple RNN."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import _checks, _core, activations, reference
+from .._checks import Array
+from .._core import (
+    GRUCache,
+    LSTMCache,
+    PackedGRU,
+    PackedLSTM,
+    PackedSimpleRNN,
+    PackedWeights,
+    RecurrentCache,
+    RecurrentCall,
+    SimpleRNNCache,
+)
+from ..activations import Activation
+from ..reference.gru import GRUCache as PlainGRUCache
+from ..reference.lstm import LSTMCache as PlainLSTMCache
+from ..reference.simple_rnn import SimpleRNNCache as PlainSimpleRNNCache
+from ._shared import aligned, contiguous, contiguous_rows, documented
+
+Packed = TypeVar("Packed", bound=PackedWeights)
+WeightGradients = tuple[Array, Array, Array | None]
+
+# Most calls have the standard activations; their numbers are looked up once.
+_TANH, _SIGMOID = _core.ACTIVATIONS["tanh"], _core.ACTIVATIONS["sigmoid"]
+
+
+# ---- forward -------------------------------------------------------------------------------------
+
+
+@documented
+def gru_forward(
+    x: Array,
+    kernel: Array | PackedGRU,
+    recurrent_kernel: Array | None,
+    bias: Array | None = None,
+    h0: Array | None = None,
+    *,
+    mask: Array | None = None,
+    masked_output: str = "repeat",
+    reset_after: bool = True,
+    update_gate: str = "keep",
+    activation: str | Activation = "tanh",
+    recurrent_activation: str | Activation = "sigmoid",
+    input_dropout: Array | None = None,
+    recurrent_dropout: Array | None = None,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    training: bool = False,
+    batch_sizes: Array | None = None,
+    recompute: bool = False,
+) -> tuple[Array | None, Array, GRUCache | PlainGRUCache | None]:
+    shape = _checks.gru_forward(
+        x, kernel, recurrent_kernel, bias, h0, mask, masked_output, reset_after, update_gate,
+        activation, recurrent_activation, input_dropout, recurrent_dropout, PackedGRU,
+        go_backwards, batch_sizes,
+    )  # fmt: skip
+    numbers = _numbers(activation, recurrent_activation)
+    if numbers is None:
+        return reference.gru_forward(
+            x, *_unpacked(kernel, recurrent_kernel), bias, h0, mask=mask,
+            masked_output=masked_output, reset_after=reset_after, update_gate=update_gate,
+            activation=activation, recurrent_activation=recurrent_activation,
+            input_dropout=input_dropout, recurrent_dropout=recurrent_dropout,
+            go_backwards=go_backwards, return_sequences=return_sequences, training=training,
+            batch_sizes=batch_sizes,
+        )  # fmt: skip
+    if type(kernel) is not PackedGRU:
+        assert recurrent_kernel is not None
+        kernel = PackedGRU(aligned(kernel), aligned(recurrent_kernel), bool(reset_after))
+    options = RecurrentCall(
+        *numbers, update_gate == "replace", bool(go_backwards), bool(training), bool(recompute),
+        masked_output == "repeat",
+    )  # fmt: skip
+    y, h_n, _, cache = _run(
+        shape, x, kernel, bias, h0, None, mask, batch_sizes, input_dropout, recurrent_dropout,
+        return_sequences, options,
+    )  # fmt: skip
+    return y, h_n, cache
+
+
+@documented
+def lstm_forward(
+    x: Array,
+    kernel: Array | PackedLSTM,
+    recurrent_kernel: Array | None,
+    bias: Array | None = None,
+    h0: Array | None = None,
+    c0: Array | None = None,
+    *,
+    mask: Array | None = None,
+    masked_output: str = "repeat",
+    activation: str | Activation = "tanh",
+    recurrent_activation: str | Activation = "sigmoid",
+    input_dropout: Array | None = None,
+    recurrent_dropout: Array | None = None,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    training: bool = False,
+    batch_sizes: Array | None = None,
+    recompute: bool = False,
+) -> tuple[Array | None, Array, Array, LSTMCache | PlainLSTMCache | None]:
+    shape = _checks.lstm_forward(
+        x, kernel, recurrent_kernel, bias, h0, c0, mask, masked_output, activation,
+        recurrent_activation, input_dropout, recurrent_dropout, PackedLSTM, go_backwards,
+        batch_sizes,
+    )  # fmt: skip
+    numbers = _numbers(activation, recurrent_activation)
+    if numbers is None:
+        return reference.lstm_forward(
+            x, *_unpacked(kernel, recurrent_kernel), bias, h0, c0, mask=mask,
+            masked_output=masked_output, activation=activation,
+            recurrent_activation=recurrent_activation, input_dropout=input_dropout,
+            recurrent_dropout=recurrent_dropout, go_backwards=go_backwards,
+            return_sequences=return_sequences, training=training, batch_sizes=batch_sizes,
+        )  # fmt: skip
+    if type(kernel) is not PackedLSTM:
+        assert recurrent_kernel is not None
+        kernel = PackedLSTM(aligned(kernel), aligned(recurrent_kernel))
+    options = RecurrentCall(
+        *numbers, False, bool(go_backwards), bool(training), bool(recompute),
+        masked_output == "repeat",
+    )  # fmt: skip
+    return _run(
+        shape, x, kernel, bias, h0, c0, mask, batch_sizes, input_dropout, recurrent_dropout,
+        return_sequences, options,
+    )  # fmt: skip
+
+
+@documented
+def simple_rnn_forward(
+    x: Array,
+    kernel: Array | PackedSimpleRNN,
+    recurrent_kernel: Array | None,
+    bias: Array | None = None,
+    h0: Array | None = None,
+    *,
+    mask: Array | None = None,
+    masked_output: str = "repeat",
+    activation: str | Activation = "tanh",
+    input_dropout: Array | None = None,
+    recurrent_dropout: Array | None = None,
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+    training: bool = False,
+    batch_sizes: Array | None = None,
+    recompute: bool = False,
+) -> tuple[Array | None, Array, SimpleRNNCache | PlainSimpleRNNCache | None]:
+    shape = _checks.simple_rnn_forward(
+        x, kernel, recurrent_kernel, bias, h0, mask, masked_output, activation, input_dropout,
+        recurrent_dropout, PackedSimpleRNN, go_backwards, batch_sizes,
+    )  # fmt: skip
+    numbers = _numbers(activation, "sigmoid")
+    if numbers is None:
+        return reference.simple_rnn_forward(
+            x, *_unpacked(kernel, recurrent_kernel), bias, h0, mask=mask,
+            masked_output=masked_output, activation=activation, input_dropout=input_dropout,
+            recurrent_dropout=recurrent_dropout, go_backwards=go_backwards,
+            return_sequences=return_sequences, training=training, batch_sizes=batch_sizes,
+        )  # fmt: skip
+    if type(kernel) is not PackedSimpleRNN:
+        assert recurrent_kernel is not None
+        kernel = PackedSimpleRNN(aligned(kernel), aligned(recurrent_kernel))
+    options = RecurrentCall(
+        *numbers, False, bool(go_backwards), bool(training), bool(recompute),
+        masked_output == "repeat",
+    )  # fmt: skip
+    y, h_n, _, cache = _run(
+        shape, x, kernel, bias, h0, None, mask, batch_sizes, input_dropout, recurrent_dropout,
+        return_sequences, options,
+    )  # fmt: skip
+    return y, h_n, cache
+
+
+def _numbers(
+    activation: str | Activation, recurrent_activation: str | Activation
+) -> tuple[int, int] | None:
+    """Return the activations' numbers in C; None if one has none: a user's own, or softmax."""
+    if activation == "tanh" and recurrent_activation == "sigmoid":
+        return _TANH, _SIGMOID
+    numbers = []
+    for function in activations.get(activation), activations.get(recurrent_activation):
+        number = _core.ACTIVATIONS.get(function.name)
+        if number is None or activations.get(function.name) is not function:
+            return None
+        numbers.append(number)
+    return numbers[0], numbers[1]
+
+
+def _unpacked(kernel: Any, recurrent_kernel: Any) -> tuple[Array, Array]:
+    """Return the weights as arrays."""
+    if isinstance(kernel, PackedWeights):
+        return kernel.kernel, kernel.recurrent_kernel
+    return kernel, recurrent_kernel
+
+
+def _run(
+    shape: _checks.RecurrentShape,
+    x: Array,
+    packed: PackedWeights,
+    bias: Array | None,
+    h0: Array | None,
+    c0: Array | None,
+    mask: Array | None,
+    batch_sizes: Array | None,
+    input_dropout: Array | None,
+    recurrent_dropout: Array | None,
+    return_sequences: bool,
+    options: RecurrentCall,
+) -> tuple[Array | None, Array, Any, Any]:
+    """Run a cell; return y, h_n, c_n (None but for the LSTM) and the cache."""
+    B, T, _, H, dtype = shape
+    if mask is not None and mask.all():
+        mask = None
+    leading = (B, T) if batch_sizes is None else (len(x),)
+    y = np.empty((*leading, H), dtype) if return_sequences else None
+    h_n = np.empty((B, H), dtype)
+    c_n = np.empty((B, H), dtype) if type(packed) is PackedLSTM else None
+    cache = _core.recurrent_forward(
+        shape, contiguous_rows(x), packed, contiguous(bias), contiguous(h0), contiguous(c0), mask,
+        contiguous(batch_sizes), contiguous(input_dropout), contiguous(recurrent_dropout),
+        y, h_n, c_n, options,
+    )  # fmt: skip
+    return y, h_n, c_n, cache
+
+
+# ---- backward ------------------------------------------------------------------------------------
+
+
+@documented
+def gru_backward(
+    dy: Array | None,
+    cache: GRUCache | PlainGRUCache,
+    dh_n: Array | None = None,
+    *,
+    out: WeightGradients | None = None,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    if type(cache) is PlainGRUCache:
+        return reference.gru_backward(dy, cache, dh_n, out=out)
+    _checks.cache(cache, GRUCache, "gru_forward")
+    _checks.gru_backward(dy, dh_n, cache.shape, cache.rows)
+    return _run_back(dy, cache, dh_n, None, 3, out)[:5]
+
+
+@documented
+def lstm_backward(
+    dy: Array | None,
+    cache: LSTMCache | PlainLSTMCache,
+    dh_n: Array | None = None,
+    dc_n: Array | None = None,
+    *,
+    out: WeightGradients | None = None,
+) -> tuple[Array, Array, Array, Array | None, Array | None, Array | None]:
+    if type(cache) is PlainLSTMCache:
+        return reference.lstm_backward(dy, cache, dh_n, dc_n, out=out)
+    _checks.cache(cache, LSTMCache, "lstm_forward")
+    _checks.lstm_backward(dy, dh_n, dc_n, cache.shape, cache.rows)
+    return _run_back(dy, cache, dh_n, dc_n, 4, out)
+
+
+@documented
+def simple_rnn_backward(
+    dy: Array | None,
+    cache: SimpleRNNCache | PlainSimpleRNNCache,
+    dh_n: Array | None = None,
+    *,
+    out: WeightGradients | None = None,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    if type(cache) is PlainSimpleRNNCache:
+        return reference.simple_rnn_backward(dy, cache, dh_n, out=out)
+    _checks.cache(cache, SimpleRNNCache, "simple_rnn_forward")
+    _checks.simple_rnn_backward(dy, dh_n, cache.shape, cache.rows)
+    return _run_back(dy, cache, dh_n, None, 1, out)[:5]
+
+
+def _run_back(
+    dy: Array | None,
+    cache: RecurrentCache,
+    dh_n: Array | None,
+    dc_n: Array | None,
+    gates: int,
+    out: WeightGradients | None,
+) -> tuple[Array, Array, Array, Array | None, Array | None, Array | None]:
+    """Run a cell backwards; return dx, the weights' gradients, dh0 and dc0 (None without c0)."""
+    B, _, I, H, dtype = cache.shape
+    columns = gates * H
+    bias_shape: tuple[int, ...] | None = None
+    if cache.bias is not None:
+        bias_shape = (2, columns) if gates == 3 and cache.reset_after else (columns,)
+    if out is None:
+        dkernel, drecurrent = np.empty((I, columns), dtype), np.empty((H, columns), dtype)
+        dbias = None if bias_shape is None else np.empty(bias_shape, dtype)
+    else:
+        _checks.weight_gradients(out, (I, columns), (H, columns), bias_shape, dtype)
+        dkernel, drecurrent, dbias = out
+    dx = np.empty(cache.x.shape, dtype)
+    dh0 = np.empty((B, H), dtype) if cache.has_h0 else None
+    dc0 = np.empty((B, H), dtype) if cache.has_c0 else None
+    _core.recurrent_backward(
+        contiguous_rows(dy), contiguous(dh_n), contiguous(dc_n), cache, dx, dkernel, drecurrent,
+        dbias, dh0, dc0,
+    )  # fmt: skip
+    return dx, dkernel, drecurrent, dbias, dh0, dc0
+
+
+# ---- packing -------------------------------------------------------------------------------------
+
+
+@documented
+def pack_gru(kernel: Array, recurrent_kernel: Array, *, reset_after: bool = True) -> PackedGRU:
+    _checks.pack_gru(kernel, recurrent_kernel)
+    return PackedGRU(kernel.copy(), recurrent_kernel.copy(), bool(reset_after))
+
+
+@documented
+def pack_lstm(kernel: Array, recurrent_kernel: Array) -> PackedLSTM:
+    _checks.pack_lstm(kernel, recurrent_kernel)
+    return PackedLSTM(kernel.copy(), recurrent_kernel.copy())
+
+
+@documented
+def pack_simple_rnn(kernel: Array, recurrent_kernel: Array) -> PackedSimpleRNN:
+    _checks.pack_simple_rnn(kernel, recurrent_kernel)
+    return PackedSimpleRNN(kernel.copy(), recurrent_kernel.copy())

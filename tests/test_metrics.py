@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from fastgru import metrics
-from fastgru.metrics import BinaryAccuracy, CategoricalAccuracy, Mean, SparseCategoricalAccuracy
+from fastgru.metrics import (
+    AUC,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    F1Score,
+    Mean,
+    Metric,
+    Perplexity,
+    Precision,
+    Recall,
+    SparseCategoricalAccuracy,
+)
 
 
 def test_binary_accuracy():
@@ -42,6 +53,59 @@ def test_mean():
     assert metric.result() == 4 and metric.name == "average"
 
 
+def test_weights_and_masks():
+    hits, w = np.array([[1, 0, 1], [1, 1, 0]]), np.array([[1.0, 2, 0.5], [0.25, 4, 3]])
+    outputs = np.where(hits, 0.9, 0.1)[..., None]
+    ones = np.ones((2, 3))
+    metric = BinaryAccuracy()
+    metric.update_state(ones, outputs, w)
+    assert metric.result() == pytest.approx(np.average(hits, weights=w), rel=1e-12)
+    by_sample = BinaryAccuracy()(ones, outputs, w[:, 0])
+    assert by_sample == pytest.approx(np.average(hits.mean(1), weights=w[:, 0]), rel=1e-12)
+    metric.reset_state()
+    metric.add(ones[..., None], outputs, w > 1)
+    assert metric.result() == pytest.approx(hits[w > 1].mean(), rel=1e-12)
+    precision = Recall()
+    precision.add(ones[..., None], outputs, w > 1)
+    assert precision.result() == pytest.approx(hits[w > 1].mean(), rel=1e-12)
+
+
+def test_a_sample_counts_once_however_many_steps_it_has():
+    metric = BinaryAccuracy()
+    metric.update_state(np.ones((1, 2)), [[[0.9], [0.9]]])
+    metric.update_state(np.ones((1, 4)), np.zeros((1, 4, 1)))
+    assert metric.result() == 0.5
+    tokens = Perplexity()
+    tokens.update_state([[0, 0]], [[[0.5, 0.5]] * 2])
+    tokens.update_state([[0] * 4], [[[0.25, 0.75]] * 4])
+    assert tokens.result() == pytest.approx(0.5 ** (-10 / 6), rel=1e-12)
+
+
+def test_a_function_as_a_metric():
+    def share_below(y_true, y_pred):
+        return (y_pred < y_true).mean(axis=-1)
+
+    metric = metrics.get(share_below)
+    assert metric.name == "share_below"
+    assert metric([[1, 2], [3, 4]], [[0, 3], [2, 3]]) == pytest.approx(0.75)
+
+
+def test_metrics_of_thresholds_and_classes_give_arrays():
+    y, p = [[1], [0], [1]], [[0.9], [0.6], [0.3]]
+    np.testing.assert_allclose(Precision([0.5, 0.2])(y, p), [1 / 2, 2 / 3])
+    np.testing.assert_allclose(Precision([0.2, 0.5])(y, p), [2 / 3, 1 / 2])
+    scores = F1Score()(np.eye(3), [[0.6, 0.3, 0.1], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    np.testing.assert_allclose(scores, [2 / 3, 0, 1], atol=1e-6)
+
+
+def test_the_area_of_a_perfect_and_of_a_useless_model():
+    y = np.array([0, 1] * 50)
+    for curve in ("ROC", "PR"):
+        assert AUC(curve=curve)(y, y) == pytest.approx(1, abs=1e-6)
+        assert AUC(curve=curve)(y, np.full(100, 0.5)) == pytest.approx(0.5, abs=1e-6)
+        assert AUC(curve=curve).result() == 0
+
+
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "kind"),
     [
@@ -57,6 +121,18 @@ def test_accuracy_follows_the_shapes(y_true, y_pred, kind):
         assert type(metric) is kind and metric.name == name
 
 
+@pytest.mark.parametrize("name", [n for n in metrics.__all__ if n[0].isupper()])
+def test_every_metric_has_a_name_and_a_configuration(name):
+    kind = getattr(metrics, name)
+    if name in ("Metric", "MeanMetricWrapper"):
+        return
+    metric = kind()
+    assert type(metrics.get(name)) is type(metrics.get(metric.name)) is kind
+    assert isinstance(metric, Metric) and metric.direction in ("up", "down")
+    config = json.loads(json.dumps(metrics.serialize(metric)))
+    assert metrics.deserialize(config).get_config() == metric.get_config()
+
+
 def test_names():
     assert metrics.get("binary_accuracy").name == "binary_accuracy"
     assert type(metrics.get("BinaryAccuracy")) is BinaryAccuracy
@@ -70,13 +146,23 @@ def test_names():
     ("call", "error", "message"),
     [
         (lambda: metrics.check("acuracy"), ValueError, "unknown name 'acuracy'; .*'accuracy'"),
-        (lambda: metrics.check("auc"), NotImplementedError, "metric 'auc' is not served yet"),
+        (lambda: metrics.check("hinge"), NotImplementedError, "metric 'hinge' is not served yet"),
+        (lambda: AUC(curve="RPC"), ValueError, "curve: expected 'ROC' or 'PR', got 'RPC'"),
+        (lambda: AUC(num_thresholds=1), ValueError, "num_thresholds: expected at least 2, got 1"),
+        (lambda: AUC(thresholds=[0.5, 1.5]), ValueError, r"thresholds: .*\[0, 1\]"),
+        (lambda: AUC(summation_method="middle"), ValueError, "summation_method: .*'middle'"),
+        (lambda: AUC(multi_label=True), NotImplementedError, "multi_label"),
+        (lambda: Precision(1.5), ValueError, "thresholds: .*got 1.5"),
+        (lambda: Recall()([1, 0], [[0.5]]), ValueError, r"recall: .*shape \(1, 1\), got \(2, 1\)"),
+        (lambda: F1Score("mean"), ValueError, "average: expected None, 'micro'"),
+        (lambda: metrics.TopKCategoricalAccuracy(0), ValueError, "k: expected an integer .*got 0"),
+        (lambda: metrics.MeanSquaredError(axis=1), TypeError, "unknown argument 'axis'"),
+        (lambda: BinaryAccuracy()([1], [[1]], [[2, 3]]), ValueError, r"sample_weight: .*\(1, 2\)"),
         (lambda: metrics.check(3), TypeError, "metric: expected a name or an instance of Metric"),
         (lambda: BinaryAccuracy(threshold=1), ValueError, "threshold: expected a number between"),
         (lambda: BinaryAccuracy(treshold=0.5), TypeError, "did you mean 'threshold'"),
         (lambda: BinaryAccuracy()([1, 0], [[1]]), ValueError, r"shape \(1, 1\), got \(2, 1\)"),
         (lambda: SparseCategoricalAccuracy()([1], np.ones((2, 3))), ValueError, r"shape \(2,\)"),
-        (lambda: BinaryAccuracy()([1], [[1]], [2]), NotImplementedError, "sample_weight"),
     ],
 )
 def test_errors(call, error, message):

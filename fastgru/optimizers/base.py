@@ -363,8 +363,8 @@ class Optimizer(Configurable):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the state without the model that is trained."""
-        bound = ("_weights", "_spans", "_state", "_ranges", "_buffers", "_sums", "_averages")
-        bound += ("_decayed", "_clipped", "_constrained")
+        bound = ["_weights", "_spans", "_state", "_ranges", "_buffers", "_sums", "_averages"]
+        bound += ["_decayed", "_clipped", "_constrained"]
         kept = {name: value for name, value in vars(self).items() if name not in bound}
         return {**kept, "_restored": self._slots()}
 

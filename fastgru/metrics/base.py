@@ -1,0 +1,221 @@
+"""What metrics have in common: numbers accumulated over batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastgru._arrays import to_array
+from fastgru._configurable import Configurable, refuse_unknown
+from fastgru._naming import snake_case
+from fastgru.losses.base import checked_weights
+
+Result = Any  # a float; an array where a metric has one value for each class or threshold
+
+
+class Metric(Configurable):
+    """The base of metrics.
+
+    A subclass takes in batches in :meth:`add`, and gives a :meth:`result`.
+
+    Parameters
+    ----------
+    name : str, optional
+        The key in logs and history; otherwise the class' name in snake case.
+    dtype : None
+        Accepted for Keras' sake: sums are kept in double precision.
+
+    Attributes
+    ----------
+    direction : {"up", "down"}
+        Which way is better, for callbacks that keep the best.
+    takes_logits_of : frozenset of str
+        Activations in front of which the metric may stand as well as behind them.
+    """
+
+    direction = "up"
+    takes_logits_of: frozenset[str] = frozenset()
+
+    def __init__(self, name: str | None = None, dtype: Any = None, **unknown: Any) -> None:
+        refuse_unknown(type(self), unknown)
+        self.name = name or snake_case(type(self).__name__)
+        self.dtype = dtype
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        """Forget what was accumulated."""
+        raise NotImplementedError
+
+    def result(self) -> Result:
+        """Return the value so far; 0 before the first update."""
+        raise NotImplementedError
+
+    def add(
+        self,
+        y_true: np.ndarray,
+        y_pred: np.ndarray,
+        weights: np.ndarray | None = None,
+        from_logits: bool = False,
+    ) -> None:
+        """Take in one batch, arrays whose shapes are known to fit.
+
+        Parameters
+        ----------
+        y_true, y_pred : ndarray
+            Labels and outputs.
+        weights : ndarray, optional
+            The weight of each sample, or of each step; False for what is masked.
+        from_logits : bool, default False
+            Whether `y_pred` are the logits of an activation in `takes_logits_of`.
+        """
+        raise NotImplementedError
+
+    def check_shapes(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> None:
+        """Require that labels of a shape can be compared with outputs of a shape."""
+        if y_true != y_pred:
+            raise ValueError(f"{self.name}: expected labels of shape {y_pred}, got {y_true}")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take in one batch of labels and outputs, anything that makes an array.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit.
+        TypeError
+            If they are not numbers.
+        """
+        labels, outputs = to_array("y_true", y_true), to_array("y_pred", y_pred)
+        if labels.ndim + 1 == outputs.ndim and outputs.shape[-1] == 1:
+            labels = labels[..., None]
+        elif outputs.ndim == 1 == labels.ndim:
+            labels, outputs = labels[:, None], outputs[:, None]
+        self.check_shapes(labels.shape, outputs.shape)
+        self.add(
+            labels, outputs, checked_weights("sample_weight", sample_weight, outputs.shape[:-1])
+        )
+
+    def __call__(self, *batch: Any, **named: Any) -> Result:
+        """Take in one batch and return the result so far."""
+        self.update_state(*batch, **named)
+        return self.result()
+
+
+class MeanMetric(Metric):
+    """A mean over samples of values that a subclass computes.
+
+    As in Keras, a sample counts once, however many steps it has.
+    """
+
+    def reset_state(self) -> None:
+        """Forget what was accumulated."""
+        self._total = 0.0
+        self._count = 0.0
+
+    def result(self) -> Result:
+        """Return the mean so far; 0 before the first update."""
+        return self._total / self._count if self._count else 0.0
+
+    def values(self, y_true: np.ndarray, y_pred: np.ndarray, from_logits: bool) -> np.ndarray:
+        """Return a value for each sample (each step, each entry): numbers, or bool for hits."""
+        raise NotImplementedError
+
+    def add(
+        self,
+        y_true: np.ndarray,
+        y_pred: np.ndarray,
+        weights: np.ndarray | None = None,
+        from_logits: bool = False,
+    ) -> None:
+        """Take in one batch."""
+        self.take(self.values(y_true, y_pred, from_logits), weights)
+
+    def take(self, values: np.ndarray, weights: np.ndarray | None) -> None:
+        """Take in values, an axis of samples first."""
+        if weights is None:
+            steps = values.size // (len(values) or 1) or 1
+            hits = values.dtype.kind == "b"
+            total = np.count_nonzero(values) if hits else values.sum(dtype=np.float64)
+            self._total += float(total) / steps
+            self._count += len(values)
+            return
+        if values.ndim > weights.ndim:
+            values = values.mean(axis=tuple(range(weights.ndim, values.ndim)), dtype=np.float64)
+        steps = math.prod(weights.shape[1:])
+        self._total += float((values * weights).sum(dtype=np.float64)) / steps
+        self._count += float(weights.sum(dtype=np.float64)) / steps
+
+
+class MeanMetricWrapper(MeanMetric):
+    """The mean of a function of labels and outputs.
+
+    Parameters
+    ----------
+    fn : callable
+        Called with labels, outputs and `named`; returns a value for each sample.
+    name : str, optional
+        Otherwise the function's name.
+    dtype : None
+        See :class:`Metric`.
+    **named
+        Passed to the function.
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **named: Any
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), dtype)
+        self.fn = fn
+        self.named = named
+
+    def check_shapes(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> None:
+        """Leave it to the function."""
+
+    def values(self, y_true: np.ndarray, y_pred: np.ndarray, from_logits: bool) -> np.ndarray:
+        """Call the function."""
+        values = np.asarray(self.fn(y_true, y_pred, **self.named))
+        return values if values.ndim else values.reshape(1)
+
+
+class Mean(MeanMetric):
+    """The mean of values."""
+
+    direction = "down"
+
+    def update_state(  # type: ignore[override]  # Keras' signature
+        self, values: Any, sample_weight: Any = None
+    ) -> None:
+        """Take in values."""
+        array = np.atleast_1d(to_array("values", values))
+        weights = None
+        if sample_weight is not None:
+            weights = np.atleast_1d(to_array("sample_weight", sample_weight)).astype(np.float64)
+            if weights.ndim > array.ndim or weights.size == 1:
+                weights = np.broadcast_to(weights.reshape(-1)[0], array.shape)
+            weights = checked_weights("sample_weight", weights, array.shape)
+        self.take(array, weights)
+
+
+class Sum(Metric):
+    """The sum of values."""
+
+    def reset_state(self) -> None:
+        """Forget what was accumulated."""
+        self._total = 0.0
+
+    def result(self) -> Result:
+        """Return the sum so far."""
+        return self._total
+
+    def update_state(  # type: ignore[override]  # Keras' signature
+        self, values: Any, sample_weight: Any = None
+    ) -> None:
+        """Take in values."""
+        array = np.atleast_1d(to_array("values", values))
+        weights = checked_weights("sample_weight", sample_weight, array.shape)
+        if weights is not None:
+            array = array * weights.reshape(weights.shape + (1,) * (array.ndim - weights.ndim))
+        self._total += float(array.sum(dtype=np.float64))

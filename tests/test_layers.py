@@ -35,12 +35,7 @@ def gru(units=7, **arguments):
 
 UNSERVED = [
     (GRU, {"units": 3, "time_major": True}),
-    (Dense, {"units": 3, "kernel_regularizer": "l2"}),
-    (Dense, {"units": 3, "bias_constraint": "non_neg"}),
     (Dense, {"units": 3, "lora_rank": 2}),
-    (Embedding, {"input_dim": 3, "output_dim": 2, "mask_zero": True}),
-    (Embedding, {"input_dim": 3, "output_dim": 2, "embeddings_regularizer": "l2"}),
-    (Dropout, {"rate": 0.5, "noise_shape": (1, 3)}),
     (Input, {"shape": (3,), "sparse": True}),
 ]
 

@@ -9,9 +9,12 @@ from fastgru._configurable import Registry, describe
 from fastgru.layers.activation import Activation
 from fastgru.layers.base import Layer
 from fastgru.layers.dense import Dense
-from fastgru.layers.dropout import Dropout
+from fastgru.layers.dropout import Dropout, SpatialDropout1D
 from fastgru.layers.embedding import Embedding
 from fastgru.layers.input_layer import Input, InputLayer
+from fastgru.layers.masking import Masking
+from fastgru.layers.merging import Add, Concatenate
+from fastgru.layers.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from fastgru.layers.recurrent import (
     GRU,
     LSTM,
@@ -22,26 +25,38 @@ from fastgru.layers.recurrent import (
     SimpleRNN,
     SimpleRNNCell,
 )
+from fastgru.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from fastgru.layers.time_distributed import TimeDistributed
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
     "Activation",
+    "Add",
     "Bidirectional",
+    "Concatenate",
     "Dense",
     "Dropout",
     "Embedding",
+    "Flatten",
+    "GRU",
     "GRUCell",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
+    "LSTM",
     "LSTMCell",
     "Layer",
+    "Masking",
+    "Permute",
+    "RNN",
+    "RepeatVector",
+    "Reshape",
     "SimpleRNN",
     "SimpleRNNCell",
+    "SpatialDropout1D",
+    "TimeDistributed",
     "deserialize",
     "get",
-    "register",
     "serialize",
 ]
 
@@ -52,9 +67,20 @@ _REGISTRY: Registry[Layer] = Registry(
         GRU,
         LSTM,
         Activation,
+        Add,
         Bidirectional,
+        Concatenate,
         Dense,
         Dropout,
+        Flatten,
+        GlobalAveragePooling1D,
+        GlobalMaxPooling1D,
+        Masking,
+        Permute,
+        RepeatVector,
+        Reshape,
+        SpatialDropout1D,
+        TimeDistributed,
         Embedding,
         GRUCell,
         InputLayer,
@@ -80,7 +106,6 @@ def get(identifier: Any) -> Layer:
     return _REGISTRY.get(identifier)
 
 
-def register(kind: type[Layer]) -> type[Layer]:
+def register(kind: type[Layer]) -> None:
     """Make a class of layers known to :func:`deserialize`, by its name."""
     _REGISTRY.add(kind)
-    return kind

@@ -21,6 +21,8 @@ class Activation(Layer):
         name, dtype: see :class:`Layer`.
     """
 
+    supports_masking = True
+
     def __init__(self, activation: Any, **common: Any) -> None:
         super().__init__(**common)
         self.activation = activations.get(activation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastgru import activations, initializers
+from fastgru import activations, constraints, initializers, regularizers
 from fastgru._configurable import refuse
 from fastgru.backend import current_ops
 from fastgru.layers.base import Layer, Shape, checked_size, for_operations
@@ -26,16 +26,20 @@ class Dense(Layer):
         The initial kernel, (I, units).
     bias_initializer : str or Initializer, default "zeros"
         The initial bias, (units,).
-    kernel_regularizer, bias_regularizer, activity_regularizer : None
-        Not served yet.
-    kernel_constraint, bias_constraint, lora_rank : None
-        Not served yet.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        Penalties on the weights.
+    activity_regularizer : str or Regularizer, optional
+        A penalty on the outputs.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+        What the weights are held to after each training step.
+    lora_rank : None
+        Not served.
     **common
         name, dtype, trainable, input_shape: see :class:`Layer`.
     """
 
-    kernel_regularizer = bias_regularizer = activity_regularizer = None
-    kernel_constraint = bias_constraint = lora_rank = None
+    lora_rank = None
+    supports_masking = True
 
     def __init__(
         self,
@@ -54,22 +58,18 @@ class Dense(Layer):
     ) -> None:
         if (features := common.pop("input_dim", None)) is not None:
             common.setdefault("input_shape", (features,))
-        super().__init__(**common)
-        refuse(
-            type(self).__name__,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            lora_rank=lora_rank,
-        )
+        super().__init__(activity_regularizer=activity_regularizer, **common)
+        refuse(type(self).__name__, lora_rank=lora_rank)
         self.units = checked_size("units", units)
         self.activation = activations.get(activation)
         self._function = for_operations(self.activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
+        self.kernel_regularizer = regularizers.get(kernel_regularizer, "kernel_regularizer")
+        self.bias_regularizer = regularizers.get(bias_regularizer, "bias_regularizer")
+        self.kernel_constraint = constraints.get(kernel_constraint, "kernel_constraint")
+        self.bias_constraint = constraints.get(bias_constraint, "bias_constraint")
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape with `units` as the last size."""
@@ -85,10 +85,22 @@ class Dense(Layer):
     def create_weights(self, input_shape: Shape) -> None:
         """Make kernel and bias."""
         features = self.expect_features(input_shape)
-        self.kernel = self.add_weight("kernel", (features, self.units), self.kernel_initializer)
-        self.bias = (
-            self.add_weight("bias", (self.units,), self.bias_initializer) if self.use_bias else None
+        self.kernel = self.add_weight(
+            "kernel",
+            (features, self.units),
+            self.kernel_initializer,
+            self.kernel_regularizer,
+            self.kernel_constraint,
         )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                "bias",
+                (self.units,),
+                self.bias_initializer,
+                self.bias_regularizer,
+                self.bias_constraint,
+            )
 
     @property
     def output_activation(self) -> str | None:
@@ -116,8 +128,12 @@ class Dense(Layer):
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Return dx; write the gradients of kernel and bias."""
         ops, cache = cache
-        dx, dkernel, dbias = ops.dense_backward(dy, cache)
-        self.store_gradient(self.kernel, dkernel, accumulate)
-        if self.bias is not None:
-            self.store_gradient(self.bias, dbias, accumulate)
-        return dx
+        kernel, bias = self.kernel, self.bias
+        if accumulate or not (kernel.trainable and (bias is None or bias.trainable)):
+            dx, dkernel, dbias = ops.dense_backward(dy, cache)
+            self.store_gradient(kernel, dkernel, accumulate)
+            if bias is not None:
+                self.store_gradient(bias, dbias, accumulate)
+            return dx
+        out = kernel.gradient, None if bias is None else bias.gradient
+        return ops.dense_backward(dy, cache, out=out)[0]

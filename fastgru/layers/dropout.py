@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastgru import _random
-from fastgru._configurable import refuse
-from fastgru.layers.base import Layer, Shape
+from fastgru.layers.base import Layer, Shape, checked_shape
 
 
 class Dropout(Layer):
@@ -19,8 +18,9 @@ class Dropout(Layer):
     ----------
     rate : float
         The share to drop, from 0 to 1.
-    noise_shape : None
-        Not served yet.
+    noise_shape : sequence of int or None, optional
+        The shape of what is drawn: 1 along an axis drops or keeps all of it together, None stands
+        for the size of the input. ``(None, 1, None)`` drops whole features of a sequence.
     seed : int, optional
         Begins the layer's own generator; otherwise drawn from the common one.
     **common
@@ -32,18 +32,24 @@ class Dropout(Layer):
         If `rate` lies outside [0, 1].
     """
 
-    noise_shape = None
+    supports_masking = True
 
     def __init__(
-        self, rate: float, noise_shape: Any = None, seed: int | None = None, **common: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **common: Any,
     ) -> None:
         super().__init__(**common)
-        refuse(type(self).__name__, noise_shape=noise_shape)
         if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
             raise TypeError(f"rate: expected a number from 0 to 1, got {rate!r}")
         if not 0 <= rate <= 1:
             raise ValueError(f"rate: expected a number from 0 to 1, got {rate!r}")
         self.rate = float(rate)
+        self.noise_shape = (
+            None if noise_shape is None else checked_shape("noise_shape", noise_shape)
+        )
         self.seed = None if seed is None else _random.checked_seed(seed)
         self.seed_generator = _random.SeedGenerator(self.seed) if self.rate else None
 
@@ -60,9 +66,49 @@ class Dropout(Layer):
         """Return the input, with a part dropped when training."""
         if not training or self.seed_generator is None:
             return x, None
-        scale = self.seed_generator.keep(x.shape, self.rate, x.dtype)
+        scale = self.seed_generator.keep(self._drawn_shape(x.shape), self.rate, x.dtype)
         return x * scale, scale
+
+    def _drawn_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        noise = self.noise_shape
+        if noise is None:
+            return shape
+        fits = len(noise) == len(shape) and all(
+            n in (None, 1, size) for n, size in zip(noise, shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"{self.name}: noise_shape: {noise} does not fit an input of shape {shape}"
+            )
+        return tuple(size if n is None else n for n, size in zip(noise, shape, strict=True))
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Return dx."""
         return dy if cache is None else dy * cache
+
+
+class SpatialDropout1D(Dropout):
+    """Drops whole features of a sequence: (B, T, F), the same ones in every step of a row.
+
+    Parameters
+    ----------
+    rate : float
+        The share to drop, from 0 to 1.
+    seed : int, optional
+        Begins the layer's own generator; otherwise drawn from the common one.
+    **common
+        name, dtype: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If `rate` lies outside [0, 1].
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **common: Any) -> None:
+        super().__init__(rate, (None, 1, None), seed, **common)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return the shape as it is."""
+        self.expect_rank(input_shape, 3, "(batch, time, features)")
+        return tuple(input_shape)

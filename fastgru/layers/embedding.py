@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgru import initializers
+from fastgru import constraints, initializers, regularizers
 from fastgru._arrays import to_array, to_ids
 from fastgru._configurable import refuse
 from fastgru.backend import current_ops
@@ -25,10 +25,12 @@ class Embedding(Layer):
         D, the size of a vector.
     embeddings_initializer : str or Initializer, default "uniform"
         The initial table; uniform in ±0.05 by default.
-    embeddings_regularizer, embeddings_constraint : None
-        Not served yet.
+    embeddings_regularizer : str or Regularizer, optional
+        A penalty on the table.
+    embeddings_constraint : str or Constraint, optional
+        What the table is held to after each training step.
     mask_zero : bool, default False
-        True is not served yet.
+        Whether id 0 stands for padding: the mask is true where ids differ from 0.
     weights : array_like, shape (input_dim, output_dim), optional
         The initial table itself; a list that holds it is accepted, as in Keras 2.
     input_length : int, optional
@@ -42,8 +44,8 @@ class Embedding(Layer):
         When called: for ids below 0 or of at least `input_dim`, and for fractions.
     """
 
-    mask_zero = False
-    embeddings_regularizer = embeddings_constraint = lora_rank = None
+    takes_ids = True
+    lora_rank = None
 
     def __init__(
         self,
@@ -60,18 +62,17 @@ class Embedding(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        refuse(
-            type(self).__name__,
-            embeddings_regularizer=embeddings_regularizer,
-            embeddings_constraint=embeddings_constraint,
-            mask_zero=mask_zero,
-            lora_rank=lora_rank,
-        )
+        refuse(type(self).__name__, lora_rank=lora_rank)
         self.input_dim = checked_size("input_dim", input_dim)
         self.output_dim = checked_size("output_dim", output_dim)
         self.embeddings_initializer = initializers.get(
             embeddings_initializer, "embeddings_initializer"
         )
+        self.embeddings_regularizer = regularizers.get(
+            embeddings_regularizer, "embeddings_regularizer"
+        )
+        self.embeddings_constraint = constraints.get(embeddings_constraint, "embeddings_constraint")
+        self.mask_zero = self.supports_masking = self.makes_mask = bool(mask_zero)
         self._table = None if weights is None else self._checked_table(weights)
         self.input_length = input_length
         if input_length is not None:
@@ -87,8 +88,6 @@ class Embedding(Layer):
                 f"weights: expected shape {(self.input_dim, self.output_dim)}, got {table.shape}"
             )
         return initializers.Constant(table)
-
-    takes_ids = True
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape with the size of a vector appended."""
@@ -110,8 +109,14 @@ class Embedding(Layer):
             "embeddings",
             (self.input_dim, self.output_dim),
             self._table or self.embeddings_initializer,
+            self.embeddings_regularizer,
+            self.embeddings_constraint,
         )
         self._table = None
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return where ids differ from 0, with `mask_zero`."""
+        return x != 0 if self.mask_zero else None
 
     def convert(self, name: str, x: Any) -> np.ndarray:
         """Return ids as integers that lie in the table."""
@@ -120,15 +125,20 @@ class Embedding(Layer):
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the vectors of ids."""
         ops = current_ops()
+        if x.dtype.kind == "f":  # an input that other layers take, too, comes in their dtype
+            x = self.convert("inputs", x)
         y = ops.embedding_forward(x, self.embeddings.array)
         return y, (ops, x) if training else None
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Sum the gradients of each id's vectors; ids have no gradient."""
         ops, ids = cache
-        if self.embeddings.trainable:
-            gradient = ops.embedding_backward(dy, ids, self.input_dim)
-            self.store_gradient(self.embeddings, gradient, accumulate)
+        if not self.embeddings.trainable:
+            return
+        if accumulate:
+            self.embeddings.gradient += ops.embedding_backward(dy, ids, self.input_dim)
+        else:
+            ops.embedding_backward(dy, ids, self.input_dim, out=self.embeddings.gradient)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal layer (its weights aside)."""

@@ -263,8 +263,9 @@ class Network(Layer):
     def _nested(self) -> list[Network]:
         found = []
         for layer in self.layers:
-            if isinstance(layer, Network):
-                found += [layer, *layer._nested()]
+            inner = getattr(layer, "layer", layer)  # of a TimeDistributed
+            if isinstance(inner, Network):
+                found += [inner, *inner._nested()]
         return found
 
     @property

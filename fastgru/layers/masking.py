@@ -1,0 +1,60 @@
+"""A mask made from the data: steps that hold one value only are not valid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastgru.layers.base import Layer, Shape
+
+
+class Masking(Layer):
+    """Masks the steps of which all features equal a value, and sets them to zero.
+
+    Parameters
+    ----------
+    mask_value : float, default 0.0
+        The value.
+    **common
+        name, dtype: see :class:`Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgru.layers import Masking
+    >>> x = np.array([[[1, 2], [0, 0]]], np.float32)
+    >>> Masking().compute_mask(x)
+    array([[ True, False]])
+    """
+
+    supports_masking = makes_mask = True
+
+    def __init__(self, mask_value: float = 0.0, **common: Any) -> None:
+        super().__init__(**common)
+        if isinstance(mask_value, bool) or not isinstance(mask_value, int | float | np.number):
+            raise TypeError(f"mask_value: expected a number, got {mask_value!r}")
+        self.mask_value = mask_value
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return the shape as it is."""
+        if len(input_shape) < 2:
+            raise ValueError(
+                f"{self.name}: expected at least 2 dimensions (batch, …, features), "
+                f"got shape {tuple(input_shape)}"
+            )
+        return tuple(input_shape)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return where any feature differs from the value; a mask of the input does not count."""
+        return (x != self.mask_value).any(-1)
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        """Return the input with masked steps set to zero."""
+        kept = self.compute_mask(x)[..., None]
+        return np.where(kept, x, 0).astype(x.dtype, copy=False), kept if training else None
+
+    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+        """Return dx."""
+        return dy * cache

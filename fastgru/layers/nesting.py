@@ -1,0 +1,27 @@
+"""Layers that hold layers: who is in whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def held_by(thing: Any) -> list[tuple[str, Any]]:
+    """Return the layers that a layer, or a model, holds directly.
+
+    Each comes with its place: the attribute's name, with a number where it is a list; in a model,
+    its name.
+    """
+    if hasattr(thing, "layers"):
+        return [(layer.name, layer) for layer in thing.layers]
+    found: list[tuple[str, Any]] = []
+    for name, value in vars(thing).items():
+        if _is_layer(value):
+            found.append((name.strip("_"), value))
+        elif isinstance(value, list | tuple):
+            several = [v for v in value if _is_layer(v)]
+            found += [(f"{name.strip('_')}_{i}", v) for i, v in enumerate(several)]
+    return found
+
+
+def _is_layer(value: Any) -> bool:
+    return hasattr(value, "weights") and hasattr(value, "forward")

@@ -1,0 +1,136 @@
+"""The same numbers in another shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastgru.layers.base import Layer, Shape, checked_size
+
+
+class RepeatVector(Layer):
+    """Repeats a vector as the steps of a sequence: (B, F) → (B, n, F).
+
+    Parameters
+    ----------
+    n : int
+        The number of steps.
+    **common
+        name, dtype: see :class:`Layer`.
+    """
+
+    def __init__(self, n: int, **common: Any) -> None:
+        super().__init__(**common)
+        self.n = checked_size("n", n)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return (B, n, F)."""
+        self.expect_rank(input_shape, 2, "(batch, features)")
+        return (input_shape[0], self.n, input_shape[1])
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        """Return the vectors, repeated."""
+        return np.repeat(x[:, None], self.n, axis=1), None
+
+    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+        """Return dx."""
+        return dy.sum(axis=1)
+
+
+class Reshape(Layer):
+    """Gives each sample another shape.
+
+    Parameters
+    ----------
+    target_shape : sequence of int
+        The shape, without the batch; one size may be -1, whatever is left.
+    **common
+        name, dtype: see :class:`Layer`.
+    """
+
+    def __init__(self, target_shape: Sequence[int], **common: Any) -> None:
+        super().__init__(**common)
+        self.target_shape = tuple(
+            size if size == -1 else checked_size("target_shape", size) for size in target_shape
+        )
+        if self.target_shape.count(-1) > 1:
+            raise ValueError(f"target_shape: expected at most one -1, got {self.target_shape}")
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return the shape, with -1 resolved if the input's sizes are known."""
+        batch, *sizes = input_shape
+        known = math.prod(size for size in self.target_shape if size != -1)
+        if None in sizes:
+            return (batch, *(None if size == -1 else size for size in self.target_shape))
+        count = math.prod(size for size in sizes if size is not None)
+        if count % known or (-1 not in self.target_shape and count != known):
+            raise ValueError(
+                f"{self.name}: target_shape: {self.target_shape} does not hold the {count} numbers "
+                f"of a sample in an input of shape {tuple(input_shape)}"
+            )
+        return (batch, *(count // known if size == -1 else size for size in self.target_shape))
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        """Return the input in its new shape."""
+        return x.reshape(self.compute_output_shape(x.shape)), x.shape if training else None
+
+    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+        """Return dx."""
+        return dy.reshape(cache)
+
+
+class Flatten(Layer):
+    """Makes each sample one vector.
+
+    Parameters
+    ----------
+    **common
+        name, dtype: see :class:`Layer`.
+    """
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return (B, all numbers of a sample)."""
+        batch, *sizes = input_shape
+        return (batch, None if None in sizes else math.prod(s for s in sizes if s is not None))
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        """Return the input, flat."""
+        return x.reshape(self.compute_output_shape(x.shape)), x.shape if training else None
+
+    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+        """Return dx."""
+        return dy.reshape(cache)
+
+
+class Permute(Layer):
+    """Exchanges axes.
+
+    Parameters
+    ----------
+    dims : sequence of int
+        Which axis comes where: ``(2, 1)`` exchanges the first two after the batch's, which is 0.
+    **common
+        name, dtype: see :class:`Layer`.
+    """
+
+    def __init__(self, dims: Sequence[int], **common: Any) -> None:
+        super().__init__(**common)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"dims: expected 1 to the number of axes, in any order, got {dims!r}")
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return the sizes in their new order."""
+        self.expect_rank(input_shape, len(self.dims) + 1, f"(batch, and {len(self.dims)} more)")
+        return (input_shape[0], *(input_shape[i] for i in self.dims))
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        """Return the input with axes exchanged."""
+        return np.ascontiguousarray(x.transpose(0, *self.dims)), None
+
+    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+        """Return dx."""
+        return dy.transpose(np.argsort((0, *self.dims)))

@@ -1,0 +1,163 @@
+"""A layer for every step of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from fastgru._configurable import describe
+from fastgru.layers.base import Layer, Shape
+
+
+class TimeDistributed(Layer):
+    """Runs a layer on every step of a sequence: (B, T, …) as (B·T, …), and back.
+
+    A mask with more axes than (B, T), from ids of shape (B, T, S), masks the layer's own steps. If
+    no steps of its own are left in its output, a step of the sequence is valid where any of them
+    was.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer, or a model.
+    **common
+        name, dtype, trainable, input_shape: see :class:`Layer`.
+
+    Raises
+    ------
+    TypeError
+        If `layer` is not a layer.
+    """
+
+    supports_masking = True
+
+    def __init__(self, layer: Layer, **common: Any) -> None:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer: expected a layer, got {layer!r} ({type(layer).__name__})")
+        if layer.dtype_given or layer.built:
+            common.setdefault("dtype", layer.dtype)
+        self.layer = layer
+        super().__init__(**common)
+        if not layer.built:
+            layer.adopt_dtype(self.dtype)
+
+    # ---- the layer inside ----
+
+    @property
+    def takes_ids(self) -> bool:  # type: ignore[override]
+        """Whether the layer does."""
+        return self.layer.takes_ids
+
+    @property
+    def makes_mask(self) -> bool:  # type: ignore[override]
+        """Whether the layer does."""
+        return self.layer.makes_mask
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training moves the weights; set, it holds for the layer."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if self.built or not value:
+            self.layer.trainable = bool(value)
+        self._trainable = bool(value)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the layer has weights that training moves."""
+        return self.layer.learns
+
+    @property
+    def seed_generators(self) -> list[Any]:
+        """The layer's generators."""
+        return self.layer.seed_generators
+
+    def adopt_dtype(self, dtype: str) -> None:
+        """Take a model's dtype, which was checked."""
+        super().adopt_dtype(dtype)
+        self.layer.adopt_dtype(dtype)
+
+    def convert(self, name: str, x: Any) -> Any:
+        """Return an input as the layer takes it."""
+        return self.layer.convert(name, x)
+
+    # ---- shapes ----
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
+        """Return the layer's output shape with the time axis put in again."""
+        shape = tuple(input_shape)
+        if len(shape) < 3 and not (self.takes_ids and len(shape) == 2):
+            raise ValueError(
+                f"{self.name}: expected at least 3 dimensions (batch, time, …), got shape {shape}"
+            )
+        inner = self.layer.compute_output_shape((shape[0], *shape[2:]))
+        if isinstance(inner, list):
+            raise ValueError(
+                f"{self.name}: expected a layer with one output, but {self.layer.name!r} has "
+                f"{len(inner)}"
+            )
+        return (inner[0], shape[1], *inner[1:])
+
+    def create_weights(self, input_shape: Shape) -> None:
+        """Build the layer."""
+        self.layer.build((input_shape[0], *input_shape[2:]))
+        self._weights = self.layer.weights
+        for weight in self._weights:
+            weight.path = f"{self.name}/{weight.path}"
+
+    # ---- computation ----
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        """Return the layer's outputs for all steps."""
+        steps, rows = x.shape[:2], _merged(x)
+        inner = None if mask is None or mask.ndim < 3 else _merged(mask)
+        how = {} if inner is None else {"mask": inner}
+        y, cache = self.layer.forward(rows, training=training, **how)
+        return y.reshape(*steps, *y.shape[1:]), (cache, rows.shape, steps, inner)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """Return the mask of the steps; of the steps of each, too, if the layer leaves them."""
+        if mask is None and not self.makes_mask:
+            return None
+        inner = None if mask is None or mask.ndim < 3 else _merged(mask)
+        return self._mask(mask, self.layer.compute_mask(_merged(x), inner), x.shape[:2])
+
+    def mask_of_output(self, x: Any, mask: Any, cache: Any) -> Any:
+        """Return what :meth:`compute_mask` returns, also for a model."""
+        cache, _, steps, inner = cache
+        if inner is None and not self.makes_mask:
+            return mask
+        return self._mask(mask, self.layer.mask_of_output(_merged(x), inner, cache), steps)
+
+    def _mask(self, mask: Any, inner: Any, steps: tuple[int, int]) -> Any:
+        if inner is not None:
+            return inner.reshape(*steps, *inner.shape[1:])
+        return mask if mask is None or mask.ndim < 3 else mask.any(axis=tuple(range(2, mask.ndim)))
+
+    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+        """Return dx; write the gradients of the layer's weights."""
+        cache, shape, steps, _ = cache
+        run = getattr(self.layer, "backward_to_inputs", self.layer.backward)
+        dx = run(_merged(dy), cache, accumulate=accumulate)
+        return None if dx is None else dx.reshape(*steps, *shape[1:])
+
+    # ---- configuration ----
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal layer (its weights aside)."""
+        return super().get_config() | {"layer": describe(self.layer)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a layer from what :meth:`get_config` returned."""
+        from fastgru import layers
+
+        return cls(**{**config, "layer": layers.deserialize(config["layer"])})
+
+
+def _merged(a: np.ndarray) -> np.ndarray:
+    return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])

@@ -62,17 +62,28 @@ from fastgru.layers import (
     LSTM,
     RNN,
     Activation,
+    Add,
     Bidirectional,
+    Concatenate,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
     GRUCell,
     Input,
     InputLayer,
     Layer,
     LSTMCell,
+    Masking,
+    Permute,
+    RepeatVector,
+    Reshape,
     SimpleRNN,
     SimpleRNNCell,
+    SpatialDropout1D,
+    TimeDistributed,
 )
 from fastgru.losses import BinaryCrossentropy, Loss, MeanSquaredError
 from fastgru.metrics import (
@@ -84,9 +95,21 @@ from fastgru.metrics import (
 )
 from fastgru.models import Model, Sequential, load_model
 from fastgru.optimizers import Adam, Optimizer
+from fastgru.tracing import trace
 from fastgru.utils import pad_sequences, set_random_seed, to_categorical
 
 __all__ = [
+    "Add",
+    "Concatenate",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
+    "Masking",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+    "SpatialDropout1D",
+    "TimeDistributed",
     "GRU",
     "LSTM",
     "RNN",
@@ -155,6 +178,7 @@ __all__ = [
     "set_random_seed",
     "show_config",
     "to_categorical",
+    "trace",
     "use_ops",
     "utils",
 ]

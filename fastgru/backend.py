@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
+from typing import Any
 
 from fastgru._naming import did_you_mean, forget_names
 
@@ -53,9 +54,16 @@ def use_ops(name: str) -> Iterator[ModuleType]:
         close = did_you_mean(str(name), _MODULES)
         raise ValueError(f"use_ops: expected 'compiled' or 'reference', got {name!r}{close}")
     module = importlib.import_module(_MODULES[name])
-    token = _chosen.set(module)
-    try:
+    with using(module):
         yield module
+
+
+@contextmanager
+def using(operations: Any) -> Iterator[None]:
+    """Run layers and models on any object that has the operations within a ``with`` block."""
+    token = _chosen.set(operations)
+    try:
+        yield
     finally:
         _chosen.reset(token)
 

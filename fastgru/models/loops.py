@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from fastgru import _progress, _random, metrics
 from fastgru.backend import current_ops
 from fastgru.callbacks import Callback, CallbackList, History
+from fastgru.models import nonfinite
 from fastgru.models.data import (
     Labelled,
     checked_count,
@@ -72,6 +74,7 @@ class Pass:
             metrics.for_shapes(metric, data.y.shape, data.output_shape)
             for metric in model.compiled.metrics
         ]
+        self._warned = False
         self.reset()
 
     def reset(self) -> None:
@@ -84,7 +87,11 @@ class Pass:
     def train(self, x: np.ndarray, y: np.ndarray) -> None:
         """Take one training step on a batch."""
         y_pred, caches = self.model.forward(x, training=True, logits=self.logits)
-        self.model.backward(self._measure(y, y_pred), caches)
+        gradient = self._measure(y, y_pred)
+        if not (math.isfinite(self._total) or self._warned):
+            self._warned = True
+            nonfinite.warn(self.model, x, self._total)
+        self.model.backward(gradient, caches)
         self.optimizer.step()
 
     def test(self, x: np.ndarray, y: np.ndarray) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from fastgru._naming import snake_case
 from fastgru.layers._parameters import Weight
 from fastgru.layers.base import Layer
+from fastgru.layers.nesting import held_by
 from fastgru.models import archive
 from fastgru.models.archive import Archive, Arrays
 
@@ -108,21 +109,7 @@ def _walk(prefix: str, layer: Any) -> Iterator[tuple[str, Weight]]:
     """Yield a layer's own weights, then those of the layers that it holds."""
     for weight in getattr(layer, "_weights", ()):
         yield f"{prefix}/{weight.name}", weight
-    if not isinstance(layer, Layer) or hasattr(layer, "layers"):  # a model within a model
-        inner = numbered(layer.layers)
-    else:
-        inner = iter(_held(layer))
+    # A model's layers have names that do not last: they are numbered instead.
+    inner = numbered(layer.layers) if hasattr(layer, "layers") else held_by(layer)
     for name, held in inner:
         yield from _walk(f"{prefix}/{name}", held)
-
-
-def _held(layer: Layer) -> list[tuple[str, Layer]]:
-    """Return the layers that a layer keeps in its attributes, by their names."""
-    found: list[tuple[str, Layer]] = []
-    for name, value in vars(layer).items():
-        if hasattr(value, "weights") and hasattr(value, "forward"):
-            found.append((name.strip("_"), value))
-        elif isinstance(value, list | tuple):
-            several = [v for v in value if hasattr(v, "weights") and hasattr(v, "forward")]
-            found += [(f"{name.strip('_')}_{i}", v) for i, v in enumerate(several)]
-    return found

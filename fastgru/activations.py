@@ -108,8 +108,9 @@ class Activation:
 
 def _sigmoid(x: Array, out: Array | None = None) -> Array:
     # exp(-x) may overflow to inf, whose reciprocal is the right result, zero.
+    # (Not np.negative: NumPy 2.4 gives wrong numbers for some strides of both x and out.)
     with np.errstate(over="ignore", under="ignore"):
-        y: Array = np.exp(np.negative(x, out=out), out=out)
+        y: Array = np.exp(np.multiply(x, -1, out=out), out=out)
         y += 1
         return np.reciprocal(y, out=y)
 

@@ -1,10 +1,9 @@
-"""The compiled operations, on every instruction set that the machine has."""
+"""The compiled operations, on every instruction set; test_ops_recurrent.py has the cells."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 from functools import cache
@@ -15,37 +14,24 @@ import pytest
 from bad_input import BAD, Bad, good
 from cases import (
     DENSE,
+    DTYPES,
     EMBEDDING,
-    GRU_BEYOND,
-    GRU_GRADIENTS,
-    GRU_OPTIONS,
-    GRU_SIZES,
     SIZES,
+    TOLERANCE,
     DenseCase,
     EmbeddingCase,
     GRUCase,
-    Results,
     assert_close,
     run_dense,
     run_embedding,
-    run_gru,
-    stride,
+    same_results,
 )
+from layouts import LAYOUTS
 
 from fastgru import _core, ops, reference
 from fastgru.activations import Activation
 
 Array = np.ndarray
-
-# Largest errors, relative to the largest number of the array or 1. The oracle computes in float64,
-# from the same numbers: for float32 only the operation's own rounding remains.
-TOLERANCE = {"float32": 2e-6, "float64": 1e-14}
-DTYPES = list(TOLERANCE)
-MODES = [
-    GRUCase(9, 5, 7, 17, reset_after=after, update_gate=gate)
-    for after in (True, False)
-    for gate in ("keep", "replace")
-]
 
 
 def test_signatures_are_the_references():
@@ -67,222 +53,7 @@ def test_instruction_sets():
     assert _core.isa() == _core.available_isas()[-1]
 
 
-# ---- the GRU against the reference ---------------------------------------------------------------
-
-
-@cache
-def gru_oracle(case: GRUCase) -> Results:
-    """The reference's results in float64 for a case."""
-    return run_gru(reference, case, "float64")
-
-
-def same_results(a: Results, b: Results) -> None:
-    """Require the same bits."""
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name, strict=True)
-
-
-@pytest.mark.parametrize("case", GRU_SIZES + GRU_OPTIONS, ids=str)
-def test_gru(case: GRUCase, isa: str):
-    for dtype in DTYPES:
-        single = replace(case, dtype=dtype)
-        results = run_gru(ops, single)
-        assert all(a is None or a.dtype == dtype for a in results.values())
-        oracle = gru_oracle(replace(single, packed=False, strided=False))
-        assert_close(results, oracle, TOLERANCE[dtype])
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_long_sequences(case: GRUCase, dtype: str, isa: str):
-    """Errors do not grow with T where the state forgets; nothing depends on how T is divided."""
-    case = replace(case, B=3, T=700, dtype=dtype)
-    assert_close(run_gru(ops, case), gru_oracle(case), 10 * TOLERANCE[dtype])
-
-
-@pytest.mark.parametrize("case", [GRUCase(2, 3, 300, 5), GRUCase(2, 3, 5, 520)], ids=str)
-@pytest.mark.parametrize("reset_after", [True, False])
-def test_long_sums(case: GRUCase, reset_after: bool, isa: str):
-    for dtype in DTYPES:
-        wide = replace(case, dtype=dtype, reset_after=reset_after)
-        assert_close(run_gru(ops, wide), gru_oracle(wide), 2 * TOLERANCE[dtype])
-
-
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_return_sequences(case: GRUCase, isa: str):
-    y, h_n, _ = ops.gru_forward(**case.arrays(), **case.options())
-    none, same, cache = ops.gru_forward(**case.arrays(), **case.options(), return_sequences=False)
-    assert none is None and cache is None
-    np.testing.assert_array_equal(same, h_n)
-    np.testing.assert_array_equal(y[:, -1], h_n)
-
-
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_gradient_of_the_last_state_alone(case: GRUCase, isa: str):
-    """As a layer without return_sequences calls it."""
-    case = replace(case, dy=False)
-    _, _, cache = ops.gru_forward(
-        **case.arrays(), **case.options(), return_sequences=False, training=True
-    )
-    oracle = gru_oracle(case)
-    gradients = ops.gru_backward(None, cache, case.gradients()[1])
-    for got, name in zip(gradients, GRU_GRADIENTS, strict=True):
-        assert_close({name: got}, {name: oracle[name]}, TOLERANCE["float64"])
-
-
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_an_empty_batch(case: GRUCase, isa: str):
-    for packed in (True, False):
-        empty = replace(case, B=0, packed=packed)
-        same_results(run_gru(ops, empty), run_gru(reference, empty))
-
-
-# ---- the same bits -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("reset_after", [True, False])
-@pytest.mark.parametrize("H", [5, 8, 17, 33, 48])
-def test_a_row_has_the_same_bits_in_any_batch(H: int, reset_after: bool, dtype: str, isa: str):
-    case = GRUCase(37, 4, 9, H, dtype, reset_after)
-    a = case.arrays()
-    y, h_n, _ = ops.gru_forward(**a, reset_after=reset_after)
-
-    def rows(which: Any, **options: Any) -> None:
-        some = a | {"x": a["x"][which], "h0": a["h0"][which]}
-        y_some, h_some, _ = ops.gru_forward(**some, reset_after=reset_after, **options)
-        np.testing.assert_array_equal(y_some, y[which])
-        np.testing.assert_array_equal(h_some, h_n[which])
-
-    for row in range(case.B):
-        rows([row])
-        rows([row], training=True)
-    for count in (2, 3, 4, 5, 6, 7, 8, 9, 16, 31):
-        rows(slice(3, 3 + count))
-        rows(slice(20, 20 + count), training=True)
-    rows(slice(None, None, -1))
-    rows(np.random.default_rng(0).permutation(37))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("reset_after", [True, False])
-@pytest.mark.parametrize(("B", "H"), [(1, 8), (1, 33), (5, 17)])
-def test_steps_have_the_bits_of_the_sequence(
-    B: int, H: int, reset_after: bool, dtype: str, isa: str
-):
-    case = GRUCase(B, 40, 9, H, dtype, reset_after)
-    a = case.arrays()
-    y, h_n, _ = ops.gru_forward(**a, reset_after=reset_after)
-    for chunk in (1, 3, 39):
-        h, parts = a["h0"], []
-        for t in range(0, case.T, chunk):
-            part = a | {"x": a["x"][:, t : t + chunk], "h0": h}
-            y_part, h, _ = ops.gru_forward(**part, reset_after=reset_after)
-            parts.append(y_part)
-        np.testing.assert_array_equal(np.concatenate(parts, axis=1), y)
-        np.testing.assert_array_equal(h, h_n)
-
-
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_bits_depend_on_numbers_only(case: GRUCase, isa: str):
-    """Not on the layout of arrays, packing, earlier calls or what memory held before."""
-    for dtype in DTYPES:
-        case = replace(case, dtype=dtype)
-        expected = run_gru(ops, case)
-        poisoned = {k: np.full_like(a, np.nan) for k, a in case.arrays().items()}
-        _, _, cache = ops.gru_forward(**poisoned, **case.options(), training=True)
-        ops.gru_backward(np.full((case.B, case.T, case.H), np.nan, dtype), cache)
-        for variant in ({}, {"strided": True}, {"packed": True}, {"packed": True, "strided": True}):
-            same_results(run_gru(ops, replace(case, **variant)), expected)
-
-
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_threads(case: GRUCase, isa: str):
-    """The interpreter lock is released: calls run side by side, each on its own memory."""
-    cases = [replace(case, B=B, H=H) for B in (1, 8, 33) for H in (7, 32)] * 6
-    expected = [run_gru(ops, c) for c in cases]
-    with ThreadPoolExecutor(4) as pool:
-        for got, right in zip(pool.map(lambda c: run_gru(ops, c), cases), expected, strict=True):
-            same_results(got, right)
-
-
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_packed_kernels_and_caches_outlive_a_change_of_isa(case: GRUCase, isa: str):
-    a = case.arrays()
-    kernels = a.pop("kernel"), a.pop("recurrent_kernel")
-    packed = ops.pack_gru(*kernels, reset_after=case.reset_after)
-    for kernel in kernels:
-        kernel[...] = 0  # changes do not reach what was packed
-    oracle = gru_oracle(case)
-    for other in _core.available_isas():
-        _core.set_isa(isa)
-        y, h_n, cache = ops.gru_forward(
-            kernel=packed, recurrent_kernel=None, **a, **case.options(), training=True
-        )
-        _core.set_isa(other)
-        gradients = ops.gru_backward(case.gradients()[0], cache, case.gradients()[1])
-        got = dict(zip(oracle, (y, h_n, *gradients), strict=True))
-        assert_close(got, oracle, TOLERANCE["float64"])
-
-
 # ---- arrays of any kind --------------------------------------------------------------------------
-
-
-def unaligned(a: Array) -> Array:
-    """Return an equal array that starts at an odd address."""
-    memory = np.empty(a.nbytes + 1, np.uint8)
-    view = memory[1:].view(a.dtype).reshape(a.shape)
-    view[...] = a
-    return view
-
-
-def field(a: Array) -> Array:
-    """Return an equal array that is a field of packed records: its strides are odd."""
-    last = a.shape[-1]
-    records = np.zeros(a.shape[:-1], [("tag", "i1"), ("values", a.dtype, (last,))])
-    records["values"] = a
-    return records["values"]
-
-
-def column(a: Array) -> Array:
-    """Return an equal array that has one scalar in each packed record: all strides are odd."""
-    records = np.zeros(a.shape, [("tag", "i1"), ("value", a.dtype)])
-    records["value"] = a
-    return records["value"]
-
-
-def fortran(a: Array) -> Array:
-    """Return an equal array in Fortran's order."""
-    return np.asfortranarray(a)
-
-
-def broadcast(a: Array) -> Array:
-    """Return an equal array that is read-only and has a broadcast axis if it can."""
-    same = bool((a == a[:1]).all())
-    view = np.broadcast_to(a[:1], a.shape) if same else a.view()
-    view.flags.writeable = False
-    return view
-
-
-LAYOUTS = [stride, fortran, unaligned, field, column, broadcast]
-
-
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_gru_takes_any_layout(case: GRUCase, packed: bool, layout: Any, isa: str):
-    for dtype in DTYPES:
-        case = replace(case, dtype=dtype)
-        expected, (dy, dh_n) = run_gru(ops, case), case.gradients()
-        a = {k: layout(v) for k, v in case.arrays().items()}
-        if packed:
-            kernels = a["kernel"], a["recurrent_kernel"]
-            a["kernel"] = ops.pack_gru(*kernels, reset_after=case.reset_after)
-            a["recurrent_kernel"] = None
-        y, h_n, cache = ops.gru_forward(**a, **case.options(), training=True)
-        gradients = ops.gru_backward(layout(dy), cache, layout(dh_n))
-        same_results(dict(zip(expected, (y, h_n, *gradients), strict=True)), expected)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
@@ -329,62 +100,7 @@ def test_inputs_are_only_read(operation: str, isa: str):
             assert not any(np.shares_memory(result, a) for a in arrays.values())
 
 
-def test_results_are_the_callers(isa: str):
-    case = MODES[0]
-    y, h_n, cache = ops.gru_forward(**case.arrays(), training=True)
-    dy, dh_n = case.gradients()
-    first = ops.gru_backward(dy, cache, dh_n)
-    y[...] = h_n[...] = np.nan
-    for a, b in zip(first, ops.gru_backward(dy, cache, dh_n), strict=True):
-        np.testing.assert_array_equal(a, b)  # and a cache serves twice
-
-
 # ---- what is no number ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", MODES, ids=str)
-def test_nan_stays_in_its_row(case: GRUCase, dtype: str, isa: str):
-    case = replace(case, B=11, dtype=dtype)
-    a, (dy, dh_n) = case.arrays(), case.gradients()
-    y, h_n, cache = ops.gru_forward(**a, **case.options(), training=True)
-    dx = ops.gru_backward(dy, cache, dh_n)[0]
-    row, step = 6, 2
-    a["x"][row, step, 3] = np.nan
-    y_nan, h_nan, cache = ops.gru_forward(**a, **case.options(), training=True)
-    dx_nan, dkernel, drecurrent, dbias, dh0 = ops.gru_backward(dy, cache, dh_n)
-    others = np.arange(case.B) != row
-    np.testing.assert_array_equal(y_nan[others], y[others])
-    np.testing.assert_array_equal(h_nan[others], h_n[others])
-    np.testing.assert_array_equal(dx_nan[others], dx[others])
-    np.testing.assert_array_equal(y_nan[row, :step], y[row, :step])
-    for poisoned in (y_nan[row, step:], h_nan[row], dx_nan[row], dh0[row], dbias, drecurrent):
-        assert np.isnan(poisoned).all()
-    assert np.isnan(dkernel).all()
-
-    a = case.arrays()
-    a["h0"][row, 1] = np.nan
-    y_nan, h_nan, _ = ops.gru_forward(**a, **case.options())
-    np.testing.assert_array_equal(y_nan[others], y[others])
-    assert np.isnan(y_nan[row, 1:]).all() and np.isnan(h_nan[row]).all()
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", MODES, ids=str)
-@pytest.mark.parametrize("size", [np.inf, 1e30])
-def test_the_infinite_saturates(size: float, case: GRUCase, dtype: str, isa: str):
-    """One feature, so that infinities do not meet: gates are 0 or 1, candidates -1 or 1."""
-    case = replace(case, I=1, dtype=dtype)
-    a, (dy, dh_n) = case.arrays(), case.gradients()
-    a["x"] = np.copysign(size, a["x"]).astype(dtype)
-    results = []
-    for module in (ops, reference):
-        y, h_n, cache = module.gru_forward(**a, **case.options(), training=True)
-        with np.errstate(invalid="ignore"):  # the gradient of the kernel is 0 times infinity
-            results.append((y, h_n, module.gru_backward(dy, cache, dh_n)[4]))
-    for got, right in zip(*results, strict=True):
-        assert np.isfinite(got).all()
-        np.testing.assert_allclose(got, right, TOLERANCE[dtype], TOLERANCE[dtype])
 
 
 def test_bad_numbers_pass_through_the_others(isa: str):
@@ -409,26 +125,6 @@ def test_bad_numbers_pass_through_the_others(isa: str):
                 np.testing.assert_array_equal(np.isnan(result), [False, True, False])
 
 
-# ---- options that are not served -----------------------------------------------------------------
-
-UNSERVED = ("mask", "input_dropout", "recurrent_dropout", "activation", "recurrent_activation")
-
-
-@pytest.mark.parametrize("case", GRU_BEYOND, ids=str)
-def test_unserved_options_are_refused_by_name(case: GRUCase):
-    options = case.options()
-    default = GRUCase()
-    asked = [k for k in UNSERVED if getattr(case, k) != getattr(default, k)]
-    if not asked:
-        assert_close(run_gru(ops, case), gru_oracle(case), TOLERANCE["float64"])
-        return
-    with pytest.raises(NotImplementedError) as raised:
-        ops.gru_forward(**case.arrays(), **options)
-    for name in UNSERVED:
-        mentioned = f" {name}" in f" {raised.value}".replace("=", " ")
-        assert mentioned == (name in asked), str(raised.value)
-
-
 # ---- bad input -----------------------------------------------------------------------------------
 
 
@@ -444,16 +140,6 @@ def test_refuses(bad: Bad):
     assert str(raised.value).startswith(bad.message)
     for k, a in arrays.items():
         np.testing.assert_array_equal(a, before[k])
-
-
-def test_caches_and_packed_kernels_of_the_reference_are_refused():
-    a = MODES[0].arrays()
-    _, _, cache = reference.gru_forward(**a, training=True)
-    with pytest.raises(TypeError, match="cache: expected the cache of gru_forward, got"):
-        ops.gru_backward(MODES[0].gradients()[0], cache)
-    packed = reference.pack_gru(a.pop("kernel"), a.pop("recurrent_kernel"))
-    with pytest.raises(TypeError):
-        ops.gru_forward(kernel=packed, recurrent_kernel=None, **a)
 
 
 # ---- dense, embedding ----------------------------------------------------------------------------
@@ -500,6 +186,30 @@ def test_embedding(case: EmbeddingCase, isa: str):
         results = run_embedding(ops, single)
         assert all(a.dtype == dtype for a in results.values() if a is not None)
         assert_close(results, run_embedding(reference, single, "float64"), TOLERANCE[dtype])
+
+
+def test_gradients_go_into_given_arrays(isa: str):
+    for dtype in DTYPES:
+        case = DenseCase((5,), 7, 9, dtype)
+        expected = run_dense(ops, case)
+        a = case.arrays()
+        dy = a.pop("dy")
+        _, cache = ops.dense_forward(**a, training=True)
+        out = np.full((7, 9), np.nan, dtype), np.full(9, np.nan, dtype)
+        _, dkernel, dbias = ops.dense_backward(dy, cache, out=out)
+        assert dkernel is out[0] and dbias is out[1]
+        _, cache = ops.dense_forward(a["x"], a["kernel"], training=True)
+        none = ops.dense_backward(dy, cache, out=(np.empty_like(dkernel), None))[2]
+        assert none is None
+        same_results(
+            {"dkernel": dkernel, "dbias": dbias}, {k: expected[k] for k in ("dkernel", "dbias")}
+        )
+
+        lookup = EmbeddingCase(dtype=dtype)
+        a = lookup.arrays()
+        out = np.full((lookup.V, lookup.D), np.nan, dtype)
+        assert ops.embedding_backward(a["dy"], a["ids"], lookup.V, out=out) is out
+        np.testing.assert_array_equal(out, run_embedding(ops, lookup)["dtable"])
 
 
 # ---- loss and optimizer --------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from .layers import (
     ids_in_range,
 )
 from .recurrent import (
-    GRUShape,
     RecurrentShape,
     gru_backward,
     gru_forward,
@@ -32,7 +31,6 @@ from .training import adam_update, binary_crossentropy, label_out_of_range, labe
 
 __all__ = [
     "Array",
-    "GRUShape",
     "RecurrentShape",
     "adam_update",
     "array",

@@ -11,7 +11,6 @@ from .arrays import array, floating, gradients, numpy_array, type_name, unknown
 
 # B, T, I, H, dtype; with batch_sizes, B is the first of them and T their number.
 RecurrentShape: TypeAlias = tuple[int, int, int, int, np.dtype[Any]]
-GRUShape = RecurrentShape
 
 _BOOL = np.dtype(np.bool_)
 _INT64 = np.dtype(np.int64)

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fastgru import Sequential, layers
-from fastgru.layers import GRU, Dense, Dropout, Embedding, Input
+from fastgru import Model, Sequential, layers
+from fastgru.layers import GRU, LSTM, Concatenate, Dense, Dropout, Embedding, Input
 
 rng = np.random.default_rng(5)
 IDS = rng.integers(0, 9, size=(11, 6))
@@ -50,6 +50,20 @@ def train(model, epochs=2):
 def trained_model(**options):
     model = make_model(**options)
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    train(model)
+    return model
+
+
+def functional_model():
+    """A graph with a shared layer, states as inputs, and dropout."""
+    ids = Input((6,), dtype="int32")
+    vectors = Embedding(9, 4, mask_zero=True)(ids)
+    shared = GRU(5, return_state=True, dropout=0.2, name="shared")
+    first, state = shared(vectors)
+    second, _ = shared(Dense(4)(vectors))
+    decoded = LSTM(5, name="decoder")(vectors, initial_state=[state, second])
+    model = Model(ids, Dense(1, activation="sigmoid")(Concatenate()([first, decoded])))
+    model.compile("adam", "binary_crossentropy")
     train(model)
     return model
 
@@ -106,6 +120,20 @@ def test_packed_kernels_are_made_anew(copied):
     again.set_weights([w * 1.5 for w in model.get_weights()])
     model.set_weights(again.get_weights())
     np.testing.assert_array_equal(again.predict(IDS), model.predict(IDS))
+
+
+def test_functional_models_with_shared_layers(copied):
+    model = functional_model()
+    again = copied(model)
+    assert_in_one_buffer(again)
+    assert any(again.get_layer("shared").kernel is weight for weight in again.weights)
+    np.testing.assert_array_equal(again.predict(IDS), model.predict(IDS))
+    first = train(model).history
+    assert train(again).history == first
+    assert same(again.get_weights(), model.get_weights())
+    numbers = model.count_params() * 4
+    assert len(pickle.dumps(model)) < 3 * numbers + 12_000
+    assert len(pickle.dumps(model.get_layer("decoder"))) < numbers + 4000
 
 
 def test_a_pickle_is_small():

@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 
 import fastgru
-from fastgru import Sequential
-from fastgru.layers import GRU, LSTM, Bidirectional, Dense, Dropout, Embedding, Input, SimpleRNN
+from fastgru import Model, Sequential
+from fastgru.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    Input,
+    SimpleRNN,
+)
 
 rng = np.random.default_rng(11)
 
@@ -185,6 +195,26 @@ def test_a_deep_masked_model_gives_its_own_outputs(dtype):
     first, forward, backward, simple = list(found.values())[:4]
     np.testing.assert_array_equal(forward.x[0], first.h[0])
     np.testing.assert_array_equal(simple.x[0], np.concatenate([forward.h[0], backward.h[0]], -1))
+
+
+def test_functional_models_and_shared_layers():
+    left, right = Input((None, 3)), Input((None, 3))
+    shared = GRU(4, return_state=True, name="shared")
+    y_1, state = shared(left)
+    y_2, _ = shared(right)
+    decoded = LSTM(4, return_sequences=True, name="decoder")(right, initial_state=[state, y_2])
+    nested = Model(inner := Input((None, 4)), SimpleRNN(2, name="deep")(inner), name="nested")
+    model = randomized(Model([left, right], [Dense(1)(Concatenate()([y_1, y_2])), nested(decoded)]))
+    x = [rng.normal(size=(3, steps, 3)).astype(np.float32) for steps in (5, 8)]
+    found = fastgru.trace(model, x)
+    assert list(found) == ["shared", "shared:2", "decoder", "nested/deep"]
+    for ours, theirs in zip(found.output, model(x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert found["shared"].steps == 5 and found["shared:2"].steps == 8
+    np.testing.assert_array_equal(found["decoder"].h0, found["shared"].h[:, -1])
+    np.testing.assert_array_equal(found["decoder"].c0, found["shared:2"].h[:, -1])
+    np.testing.assert_array_equal(found["nested/deep"].x, found["decoder"].h)
+    np.testing.assert_array_equal(found["deep"].h[:, -1], found.output[1])
 
 
 def test_outputs_are_those_of_the_compiled_layer():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgru import _custom_objects, _random
+from fastgru import _custom_objects, _random, layers
 from fastgru._configurable import describe, plain
 from fastgru._version import __version__
 from fastgru.models import archive, saving
@@ -150,11 +150,11 @@ def _cloned_by(
 ) -> dict[str, Any]:
     """Return a model's configuration with those of the cloned layers in it."""
     clones = {layer.name: describe(clone_function(layer)) for layer in model.layers}
-    layers = []
+    entries = []
     for entry in config["layers"]:
         clone = clones.get(entry["config"].get("name"))
-        layers.append(entry if clone is None else {**entry, **clone})
-    return {**config, "layers": layers}
+        entries.append(entry if clone is None else {**entry, **clone})
+    return {**config, "layers": entries}
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -226,28 +226,21 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
 def _made(header: dict[str, Any], where: str, keep_random_state: bool = True) -> Model:
     """Return the model that a header describes."""
-    from fastgru.models import Model, Sequential
+    from fastgru.models.model import Model
 
-    name = header.get("class_name")
-    known = {cls.__name__: cls for cls in (Model, Sequential)}
-    known["Functional"] = Model
-    cls = _custom_objects.find(str(name), Model) or known.get(str(name))
-    if cls is None:
-        raise ValueError(
-            f"{where}: a model of class {name!r}, which is not known here; pass "
-            f"custom_objects={{{str(name)!r}: …}}, or register it with register_keras_serializable"
-        )
+    # The first values are replaced at once: they shall not cost the program random numbers.
+    own = np.random.default_rng(0) if keep_random_state else _random.generator()
     try:
-        # The first values are replaced at once: they shall not cost the program random numbers.
-        if keep_random_state:
-            with _random.drawing_from(np.random.default_rng(0)):
-                return cls.from_config(header["config"])
-        return cls.from_config(header["config"])
+        with _random.drawing_from(own):
+            made = layers.deserialize(header)
     except (TypeError, ValueError, KeyError) as error:
         hint = ""
-        if "unknown name" in str(error) or "not registered" in str(error):
-            hint = "; for a class of your own, pass custom_objects={name: class}"
+        if "unknown name" in str(error):
+            hint = "; a class of your own must be registered, or given as custom_objects={name: …}"
         raise ValueError(f"{where}: {error}{hint}") from error
+    if not isinstance(made, Model):
+        raise ValueError(f"{where}: expected a model, got a {type(made).__name__}")
+    return made
 
 
 def _restore(model: Model, arrays: Arrays, where: str) -> None:

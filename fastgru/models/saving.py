@@ -106,10 +106,10 @@ def numbered(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
 
 
 def _walk(prefix: str, layer: Any) -> Iterator[tuple[str, Weight]]:
-    """Yield a layer's own weights, then those of the layers that it holds."""
-    for weight in getattr(layer, "_weights", ()):
-        yield f"{prefix}/{weight.name}", weight
+    """Yield the weights of the layers that a layer holds, then its own."""
     # A model's layers have names that do not last: they are numbered instead.
     inner = numbered(layer.layers) if hasattr(layer, "layers") else held_by(layer)
-    for name, held in inner:
-        yield from _walk(f"{prefix}/{name}", held)
+    for name, held in inner:  # a cell's weights are its layer's
+        yield from _walk(prefix if name == "cell" else f"{prefix}/{name}", held)
+    for weight in getattr(layer, "_weights", ()):
+        yield f"{prefix}/{weight.name}", weight

@@ -329,7 +329,7 @@ def get(identifier: str | Activation | None, argument: str = "activation") -> Ac
         found = _BY_NAME.get(identifier) or _custom_objects.find(identifier, Activation)
         if found is None:
             raise _checks.unknown(argument, identifier, _BY_NAME)
-        return found  # type: ignore[no-any-return]
+        return found
     if isinstance(identifier, Activation):
         return identifier
     if identifier is None:

@@ -9,103 +9,29 @@ import keras
 import numpy as np
 import pytest
 import torch
-from cases import ACTIVATIONS, GRUCase, Results, assert_close, run_gru
+from cases import ACTIVATIONS, GRUCase, assert_close, run_recurrent
+from keras_cells import (
+    TOLERANCE,
+    dropped_cases,
+    masked_cases,
+    plain_cases,
+    run_keras,
+)
 
-from fastgru import activations, reference
-
-# On every backend but TensorFlow Keras computes products of float64 in float32.
-TOLERANCE = 5e-6
-
-SERVED = [
-    GRUCase(
-        *shape, dtype="float32", reset_after=after, bias=bias, go_backwards=backwards, h0=h0,
-        dy=dy, dh_n=dh_n,
-    )
-    for shape in ((3, 4, 5, 6), (1, 7, 9, 8), (9, 5, 17, 33))
-    for after in (True, False)
-    for bias, backwards, h0, dy, dh_n in (
-        (True, False, True, True, True),
-        (False, True, False, True, False),
-        (True, True, True, False, True),
-    )
-]  # fmt: skip
+from fastgru import activations
 
 SMALL = GRUCase(5, 4, 3, 7, dtype="float32")
-MASKED = [
-    replace(SMALL, mask=mask, masked_output=output, reset_after=after, go_backwards=backwards)
-    for mask in ("right", "left", "interior", "rows", "none", "all")
-    for output in ("repeat", "zero")
-    for after in (True, False)
-    for backwards in (False, True)
-]
-DROPPED = [
-    replace(SMALL, reset_after=after, input_dropout=i, recurrent_dropout=r, mask=mask)
-    for after in (True, False)
-    for i, r in ((1, 0), (3, 3), (0, 3))
-    for mask in (None, "interior")
+MODES = [replace(SMALL, reset_after=after) for after in (True, False)]
+CASES = [
+    case
+    for mode in MODES
+    for case in (*plain_cases(mode), *masked_cases(mode), *dropped_cases(mode))
 ]
 
 
-def run_keras(case: GRUCase) -> Results:
-    """Run a case on Keras' layer, differentiated by torch; return what `run_gru` returns."""
-    a = {k: torch.from_numpy(v) for k, v in case.arrays().items()}
-    layer = make_layer(case)
-    layer.build((case.B, case.T, case.I))
-    names = ["kernel", "recurrent_kernel", *(["bias"] if case.bias else [])]
-    for name in names:
-        getattr(layer.cell, name).assign(a[name])
-    for name in ("input_dropout", "recurrent_dropout"):
-        if name in a:
-            masks = a[name] if a[name].ndim == 2 else list(a[name])
-            which = "dropout" if name == "input_dropout" else name
-            setattr(layer.cell, f"get_{which}_mask", lambda _, masks=masks: masks)
-
-    given = [a["x"], *(getattr(layer.cell, name).value for name in names)]
-    h0 = a.get("h0", torch.zeros(case.B, case.H, dtype=a["x"].dtype))
-    given.append(h0)
-    for tensor in given:
-        tensor.requires_grad_()
-    y, h_n = layer(a["x"], initial_state=h0, mask=a.get("mask"), training=True)
-    dy, dh_n = (None if d is None else torch.from_numpy(d) for d in case.gradients())
-    loss = sum((v * d).sum() for v, d in ((y, dy), (h_n, dh_n)) if d is not None)
-    found = torch.autograd.grad(loss, given, allow_unused=True)
-    gradients = [torch.zeros_like(v) if g is None else g for v, g in zip(given, found, strict=True)]
-    results = {"y": y, "h_n": h_n} | dict(
-        zip(("dx", *(f"d{name}" for name in names), "dh0"), gradients, strict=True)
-    )
-    arrays: Results = {k: v.detach().numpy() for k, v in results.items()}
-    arrays.setdefault("dbias", None)
-    if not case.h0:
-        arrays["dh0"] = None
-    return arrays
-
-
-def make_layer(case: GRUCase) -> keras.layers.GRU:
-    """Make Keras' layer for a case. A positive dropout rate has it ask for a mask."""
-    return keras.layers.GRU(
-        case.H,
-        activation=case.activation,
-        recurrent_activation=case.recurrent_activation,
-        use_bias=case.bias,
-        dropout=0.5 if case.input_dropout else 0.0,
-        recurrent_dropout=0.5 if case.recurrent_dropout else 0.0,
-        reset_after=case.reset_after,
-        return_sequences=True,
-        return_state=True,
-        go_backwards=case.go_backwards,
-        zero_output_for_mask=case.masked_output == "zero",
-        dtype=case.dtype,
-    )
-
-
-@pytest.mark.parametrize("case", SERVED, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_gru(case: GRUCase, operations: ModuleType):
-    assert_close(run_gru(operations, case), run_keras(case), TOLERANCE)
-
-
-@pytest.mark.parametrize("case", [*MASKED, *DROPPED], ids=str)
-def test_masks_and_dropout(case: GRUCase):
-    assert_close(run_gru(reference, case), run_keras(case), TOLERANCE)
+    assert_close(run_recurrent(operations, case), run_keras(case), TOLERANCE)
 
 
 # ---- activations ---------------------------------------------------------------------------------
@@ -130,9 +56,9 @@ def test_activation(name: str):
 
 @pytest.mark.parametrize("argument", ["activation", "recurrent_activation"])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_in_a_gru(name: str, argument: str):
+def test_activation_in_a_gru(name: str, argument: str, operations: ModuleType):
     case = replace(SMALL, T=2, **{argument: name})
-    assert_close(run_gru(reference, case), run_keras(case), TOLERANCE)
+    assert_close(run_recurrent(operations, case), run_keras(case), TOLERANCE)
 
 
 # ---- dense, loss, optimizer ----------------------------------------------------------------------

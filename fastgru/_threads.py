@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 import operator
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import _core
 
 __all__ = ["get_num_threads", "set_num_threads"]
 
+_lock = threading.Lock()
+_chosen = 1
+_sharers = 0  # how many callers are inside of `shared_threads`
+
 
 def get_num_threads() -> int:
     """Return the number of threads that a call may use at most."""
-    return _core.threads()
+    return _chosen
 
 
 def set_num_threads(count: int) -> None:
@@ -42,7 +49,30 @@ def set_num_threads(count: int) -> None:
         raise TypeError(f"count: expected an integer, got {type(count).__name__}") from None
     if number < 1:
         raise ValueError(f"count: expected at least 1, got {number}")
-    _core.set_threads(min(number, 64))
+    global _chosen
+    with _lock:
+        _chosen = min(number, 64)
+        if not _sharers:
+            _core.set_threads(_chosen)
+
+
+@contextmanager
+def shared_threads(callers: int) -> Iterator[None]:
+    """Give each of several calls that run at once its part of the threads, in a ``with`` block.
+
+    Calls of other threads get no more meanwhile: their results are the same.
+    """
+    global _sharers
+    with _lock:
+        _sharers += 1
+        _core.set_threads(max(1, _chosen // callers))
+    try:
+        yield
+    finally:
+        with _lock:
+            _sharers -= 1
+            if not _sharers:
+                _core.set_threads(_chosen)
 
 
 def default_num_threads() -> int:

@@ -84,14 +84,6 @@ def test_gru_packs_for_each_set_of_operations():
     np.testing.assert_allclose(fast, slow, rtol=1e-12)
 
 
-def test_gru_with_other_activations_runs_on_the_reference():
-    layer = GRU(3, activation="relu", recurrent_activation="hard_sigmoid")
-    with fastgru.use_ops("reference"):
-        assert layer(X).shape == (3, 3)
-    with pytest.raises(NotImplementedError, match="activation='relu'.*recurrent_activation="):
-        layer(X)
-
-
 HINTS = [{"unroll": True}, {"use_cudnn": False}, {"implementation": 1}, {"time_major": False}]
 
 

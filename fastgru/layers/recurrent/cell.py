@@ -145,13 +145,10 @@ class Cell(Layer):
         direct = not accumulate and all(w.trainable for w in weights)
         out = None
         if direct:
-            out = (weights[0].gradient, weights[1].gradient, self.bias and self.bias.gradient)
+            dbias = None if self.bias is None else self.bias.gradient
+            out = (self.kernel.gradient, self.recurrent_kernel.gradient, dbias)
         operation = getattr(ops, f"{self.operation}_backward")
-        if "out" not in (operation.__kwdefaults__ or ()):
-            out, direct = None, False
-            dx, *gradients = operation(dy, cache, *dstates)
-        else:
-            dx, *gradients = operation(dy, cache, *dstates, out=out)
+        dx, *gradients = operation(dy, cache, *dstates, out=out)
         if not direct:
             for weight, gradient in zip(weights, gradients, strict=False):
                 self.store_gradient(weight, gradient, accumulate)

@@ -11,11 +11,12 @@ from typing import Any
 
 from fastgru._naming import did_you_mean, forget_names
 
-__all__ = ["clear_session", "current_ops", "floatx", "use_ops"]
+__all__ = ["clear_session", "current_ops", "floatx", "set_floatx", "use_ops"]
 
 _MODULES = {"compiled": "fastgru.ops", "reference": "fastgru.reference"}
 _chosen: ContextVar[ModuleType | None] = ContextVar("fastgru_operations", default=None)
 _compiled: ModuleType | None = None
+_floatx = "float32"
 
 
 def current_ops() -> ModuleType:
@@ -69,8 +70,27 @@ def using(operations: Any) -> Iterator[None]:
 
 
 def floatx() -> str:
-    """Return the dtype of layers that name none: ``"float32"``."""
-    return "float32"
+    """Return the dtype of layers that name none: ``"float32"``, unless :func:`set_floatx` set it."""
+    return _floatx
+
+
+def set_floatx(value: str) -> None:
+    """Set the dtype of layers that name none.
+
+    Parameters
+    ----------
+    value : {"float32", "float64"}
+        The dtype; it holds for the layers that are made from now on.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    global _floatx
+    if value not in ("float32", "float64"):
+        raise ValueError(f"set_floatx: expected 'float32' or 'float64', got {value!r}")
+    _floatx = value
 
 
 def clear_session(free_memory: bool = True) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastgru import regularizers
 from fastgru._arrays import to_floats
-from fastgru._configurable import Configurable, refuse_unknown
+from fastgru._configurable import Configurable, describe, refuse_unknown
 from fastgru._naming import auto_name
 from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
@@ -384,6 +384,10 @@ class Layer(Configurable):
         }
         if self.first_shape is not None:
             config["batch_input_shape"] = list(self.first_shape)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = describe(self.activity_regularizer)
+        if type(self).__init__ is Layer.__init__:
+            return config
         return config | super().get_config()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,7 +16,9 @@ INLINE vec number(double x) { return splat((REAL)x); }
 
 /* 1 where the mask is set, else 0. */
 INLINE vec one_where(ivec mask) { return bits_and(splat(1), mask); }
-INLINE vec clip_(vec x, double low, double high) { return min_(max_(x, number(low)), number(high)); }
+INLINE vec clip_(vec x, double low, double high) {
+    return min_(max_(x, number(low)), number(high));
+}
 INLINE vec one_inside(vec y, double low, double high) {
     return one_where((y > number(low)) & (y < number(high)));
 }

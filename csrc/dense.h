@@ -7,8 +7,8 @@
 
 static size_t dense_workspace(const fastgru_dense *d) {
     const ptrdiff_t forward = plain_size(d->inputs, d->units);
-    const ptrdiff_t backward =
-        d->rows * d->units + plain_size(d->rows, d->units) + plain_size(d->units, d->inputs);
+    const ptrdiff_t backward = d->rows * d->units + plain_size(d->rows, d->units) +
+                               plain_size(d->units, d->inputs) + lines_size(d->rows, d->inputs);
     return (size_t)maximum(forward, backward);
 }
 
@@ -76,10 +76,13 @@ static void dense_backward(const fastgru_dense *d) {
     REAL *buffer = d->workspace;
     REAL *before = buffer, *packed_before = before + d->rows * d->units;
     REAL *kernel_transposed = packed_before + plain_size(d->rows, d->units);
+    REAL *lines = kernel_transposed + plain_size(d->units, d->inputs);
+    const rows x = rows_at(d->x, d->inputs);
     deactivate(d->activation, d->rows * d->units, d->dy, d->y, before);
     pack_plain(before, d->units, 1, d->rows, d->units, packed_before, 0, d->rows);
+    pack_lines(&x, 0, d->rows, d->inputs, lines, d->rows);
     multiply_packed(&(packed_product){
-        .a = rows_at(d->x, d->inputs),
+        .a = {.data = lines},
         .transposed = 1,
         .c = rows_at(d->dkernel, d->units),
         .last = d->inputs,

@@ -107,8 +107,8 @@ INLINE void differentiate_lstm(const backward_pass *b, const back_step *t, const
         vec value[LSTM_GATES + 1], d[LSTM_GATES];
         UNROLL for (int g = 0; g <= LSTM_GATES; g++) value[g] = load(cache + g * hs);
         const vec dh = gradient_of_state(b, t, i, j), tc = value[CACHED_TC];
-        const vec dc = load(dc_at) +
-                       through_activation(dh * value[O], tc, slope + CACHED_TC * hs, standard);
+        const vec dc =
+            load(dc_at) + through_activation(dh * value[O], tc, slope + CACHED_TC * hs, standard);
         d[O] = dh * tc;
         d[I_GATE] = dc * value[G];
         d[F] = dc * load(t->c_before + i * hs + j);

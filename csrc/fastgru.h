@@ -81,9 +81,10 @@ typedef struct {
 /* Rows of different lengths, or with steps that don't count. The rows are sorted by falling number of steps that
  * count, so that those that take part in a step are always the first ones. */
 typedef struct {
-    ptrdiff_t steps;             /* of the longest row; may be 0 */
-    const ptrdiff_t *offset;     /* (steps + 1): rows taking part in the steps before; [0] is 0 */
-    const ptrdiff_t *order;      /* (B): the number of the i-th row in h0, h_n and so on; or NULL for i */
+    ptrdiff_t steps;         /* of the longest row; may be 0 */
+    const ptrdiff_t *offset; /* (steps + 1): rows taking part in the steps before; [0] is 0 */
+    const ptrdiff_t
+        *order; /* (B): the number of the i-th row in h0, h_n and so on; or NULL for i */
     const fastgru_place *places; /* (offset[steps]), step by step; or NULL: x, y and their gradients
                                     are packed like this themselves, rows x_step apart */
 } fastgru_schedule;
@@ -130,7 +131,7 @@ typedef struct {
 } fastgru_forward;
 
 typedef struct {
-    fastgru_forward forward; /* as it was; of its results only the cache is looked at */
+    fastgru_forward forward;           /* as it was; of its results only the cache is looked at */
     fastgru_weights kernel, recurrent; /* what was packed */
     const void *dy;                    /* (B, T, H), strides free as y's; or NULL */
     ptrdiff_t dy_batch, dy_step;

@@ -28,10 +28,10 @@ INLINE void finish_gru(const forward_pass *f, const step *t, ptrdiff_t unit, ptr
         const REAL *projected = t->projected + (i * hs + unit) * GATES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
             vec slope[GATES];
-            const vec z = recurrent_activation(f, load(recurrent) + load(projected), standard,
-                                               &slope[Z]);
-            const vec r = recurrent_activation(
-                f, load(recurrent + LANES) + load(projected + LANES), standard, &slope[R]);
+            const vec z =
+                recurrent_activation(f, load(recurrent) + load(projected), standard, &slope[Z]);
+            const vec r = recurrent_activation(f, load(recurrent + LANES) + load(projected + LANES),
+                                               standard, &slope[R]);
             const vec q = load(recurrent + 2 * LANES) + load(f->candidate_bias + j);
             const vec n =
                 activation(f, fma_(r, q, load(projected + 2 * LANES)), standard, &slope[N]);
@@ -70,14 +70,14 @@ NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, 
     for (ptrdiff_t i = t->first; i < t->last; i++) {
         const REAL *recurrent = t->recurrent + i * count * 2 * LANES;
         const REAL *projected = t->projected + (i * hs + unit) * GATES;
-        const REAL *dropout = dropout_of(s, f->args->state_dropout, s->state_copies > 1 ? N : 0,
-                                         s->units, i);
+        const REAL *dropout =
+            dropout_of(s, f->args->state_dropout, s->state_copies > 1 ? N : 0, s->units, i);
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
             vec slope[2];
-            const vec z = recurrent_activation(f, load(recurrent) + load(projected), standard,
-                                               &slope[Z]);
-            const vec r = recurrent_activation(
-                f, load(recurrent + LANES) + load(projected + LANES), standard, &slope[R]);
+            const vec z =
+                recurrent_activation(f, load(recurrent) + load(projected), standard, &slope[Z]);
+            const vec r = recurrent_activation(f, load(recurrent + LANES) + load(projected + LANES),
+                                               standard, &slope[R]);
             vec reset = r * load(t->before + i * hs + j);
             if (dropout) reset = reset * load_part(dropout + j, s->units - j);
             store(f->update + i * hs + j, z);

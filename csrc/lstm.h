@@ -19,8 +19,7 @@ INLINE void finish_lstm(const forward_pass *f, const step *t, ptrdiff_t unit, pt
                 value[g] = g == G ? activation(f, sum, standard, &slope[g])
                                   : recurrent_activation(f, sum, standard, &slope[g]);
             }
-            const vec c =
-                fma_(value[F], load(t->c_before + i * hs + j), value[I_GATE] * value[G]);
+            const vec c = fma_(value[F], load(t->c_before + i * hs + j), value[I_GATE] * value[G]);
             value[CACHED_TC] = activation(f, c, standard, &slope[CACHED_TC]);
             const vec h = value[O] * value[CACHED_TC];
             store(t->c_after + i * hs + j, c);

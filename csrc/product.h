@@ -28,6 +28,8 @@
 /* Blocks: 24 KB of a panel stay in L1 while ROW_BLOCK rows of A, in L2, pass by. */
 #define DEPTH_BLOCK(vectors) (24 * 1024 / ((vectors) * FASTGRU_VECTOR_BYTES))
 #define ROW_BLOCK 64
+#define LINE_BLOCK                                                                                 \
+    (60 / MOST_ROWS * MOST_ROWS) /* the same for A's transpose, in whole panels of lines */
 
 /* A stride for rows of n elements: rows that follow each other at a multiple of a large power of two
  * would fall into the same few sets of the cache, and push each other out. */
@@ -63,16 +65,20 @@ INLINE REAL *row(const rows *m, ptrdiff_t i) {
  * anywhere of which each vector of a panel has its own (gates that read states of their own). */
 enum { ANYWHERE, STRIDED, TRANSPOSED, GATED };
 
-/* What one call of the micro-kernel reads and writes. */
+/* What one call of the micro-kernel reads and writes. Row i of A is at left[i] + left_at, or, where `where` is one of the
+ * others, at left[0] + left_at and left_step apart; row i of C at out[i] + column. */
 typedef struct {
-    const REAL *left[MOST_ROWS]; /* rows of A; only the first unless they are anywhere */
+    const REAL *const *left;
+    ptrdiff_t left_at;
     ptrdiff_t left_step; /* from one row, or line of the transpose, or gate's row, to the next */
     const REAL *panel;
     ptrdiff_t panel_stride; /* from one panel to the next */
     ptrdiff_t depth;
-    const REAL *ahead;            /* prefetched, a vector for each k */
-    const REAL *start[MOST_ROWS]; /* what each row of the tile begins with; NULL in [0]: zero */
-    REAL *out[MOST_ROWS];
+    const REAL *ahead; /* prefetched, a vector for each k */
+    int continued;     /* C is added to; otherwise each of its rows begins with `start`, or zero */
+    const REAL *start;
+    REAL *const *out;
+    ptrdiff_t column;
 } tile;
 
 INLINE void run_tile(const tile *t, const int row_count, const int panels, const int vectors,
@@ -80,14 +86,15 @@ INLINE void run_tile(const tile *t, const int row_count, const int panels, const
     vec sum[MOST_ROWS][MOST_PANELS * GATES];
     const int width = panels * vectors;
     UNROLL for (int i = 0; i < row_count; i++) {
+        const REAL *begin = t->continued ? t->out[i] + t->column : t->start;
         UNROLL for (int j = 0; j < width; j++) sum[i][j] =
-            t->start[0] ? load(t->start[i] + j * LANES) : (vec){0};
+            begin ? load(begin + j * LANES) : (vec){0};
     }
     const REAL *left[MOST_ROWS];
     const ptrdiff_t panel_stride = t->panel_stride, left_step = t->left_step, depth = t->depth;
     /* Strided: a pointer for every third row, from which the two others are one address away. */
     UNROLL for (int i = 0; i < row_count; i++) left[i] =
-        where == ANYWHERE || where == GATED ? t->left[i] : t->left[0];
+        t->left[where == ANYWHERE || where == GATED ? i : 0] + t->left_at;
     if (where == STRIDED) {
         UNROLL for (int i = 3; i < row_count; i++) left[i] = left[i - 3] + 3 * left_step;
     }
@@ -110,7 +117,8 @@ INLINE void run_tile(const tile *t, const int row_count, const int panels, const
         panel += vectors * LANES;
     }
     UNROLL for (int i = 0; i < row_count; i++) {
-        UNROLL for (int j = 0; j < width; j++) store(t->out[i] + j * LANES, sum[i][j]);
+        REAL *out = t->out[i] + t->column;
+        UNROLL for (int j = 0; j < width; j++) store(out + j * LANES, sum[i][j]);
     }
 }
 
@@ -142,8 +150,9 @@ PLAIN_TILES(TILE, 1, STRIDED)
 PLAIN_TILES(TILE, 2, STRIDED)
 PLAIN_TILES(TILE, 1, TRANSPOSED)
 PLAIN_TILES(TILE, 2, TRANSPOSED)
-static tile_function *const BY_ROWS[GATES][MOST_ROWS] = {
-    {PLAIN_TILES(ENTRY, 1, STRIDED)}, {PLAIN_TILES(ENTRY, 2, STRIDED)}, {GATE_TILES(ENTRY, 3, ANYWHERE)}};
+static tile_function *const BY_ROWS[GATES][MOST_ROWS] = {{PLAIN_TILES(ENTRY, 1, STRIDED)},
+                                                         {PLAIN_TILES(ENTRY, 2, STRIDED)},
+                                                         {GATE_TILES(ENTRY, 3, ANYWHERE)}};
 static tile_function *const BY_LINES[PLAIN][MOST_ROWS] = {{PLAIN_TILES(ENTRY, 1, TRANSPOSED)},
                                                           {PLAIN_TILES(ENTRY, 2, TRANSPOSED)}};
 static tile_function *const BY_GATES[PLAIN][MOST_ROWS] = {{GATE_TILES(ENTRY, 2, GATED)},
@@ -213,14 +222,42 @@ static void pack_plain(const REAL *from, ptrdiff_t row_stride, ptrdiff_t column_
     }
 }
 
+/* Packs rows [first, last) of A, for products with its transpose: panels of MOST_ROWS columns, [total rows][MOST_ROWS],
+ * so that a tile reads one stream. What stands past the last column is not read. */
+static void pack_lines(const rows *a, ptrdiff_t first, ptrdiff_t last, ptrdiff_t columns, REAL *to,
+                       ptrdiff_t total) {
+    enum { AT_ONCE = 16 }; /* rows that stay in L1 */
+    for (ptrdiff_t i = first; i < last; i += AT_ONCE) {
+        const ptrdiff_t count = minimum(AT_ONCE, last - i);
+        const REAL *from[AT_ONCE];
+        for (ptrdiff_t n = 0; n < count; n++) from[n] = row(a, i + n);
+        for (ptrdiff_t j = 0; j < columns; j += MOST_ROWS) {
+            const ptrdiff_t width = minimum(columns - j, MOST_ROWS);
+            REAL *panel = to + j * total + i * MOST_ROWS;
+            for (ptrdiff_t n = 0; n < count; n++) {
+                if (width == MOST_ROWS)
+                    memcpy(panel + n * MOST_ROWS, from[n] + j, MOST_ROWS * sizeof(REAL));
+                else
+                    for (ptrdiff_t k = 0; k < width; k++) panel[n * MOST_ROWS + k] = from[n][j + k];
+            }
+        }
+    }
+}
+
+/* Elements of a matrix whose lines are packed. */
+INLINE ptrdiff_t lines_size(ptrdiff_t row_count, ptrdiff_t columns) {
+    return row_count * padded(columns, MOST_ROWS);
+}
+
 /* ---- products with a packed matrix ------------------------------------------------------------------------ */
 
 /* C = start + A B, or C += A B, for rows [first, last) of A and C. */
 typedef struct {
     rows a, c;      /* A at one stride, unless B is in gate panels or A gated */
-    int transposed; /* A is: its lines, a.stride apart, are walked along the depth */
-    ptrdiff_t gate_step; /* above 0: a row of A is a row for each gate, so far apart; B's columns are */
-    int gates;           /* vectors of so many gates in turn */
+    int transposed; /* A is: a.data has its lines in panels (pack_lines) */
+    ptrdiff_t
+        gate_step; /* above 0: a row of A is a row for each gate, so far apart; B's columns are */
+    int gates;     /* vectors of so many gates in turn */
     ptrdiff_t first, last;
     const REAL *b; /* packed, panels of `vectors` vectors */
     ptrdiff_t depth, columns;
@@ -247,53 +284,72 @@ INLINE tile_function *tile_for(const packed_product *m, ptrdiff_t row_count, con
 }
 
 /* A tile that reaches past the end of C's rows goes through a buffer. */
-static void run_at_the_edge(tile *t, tile_function *run, int row_count, ptrdiff_t columns) {
-    REAL buffer[MOST_ROWS][PLAIN * LANES], first[MOST_ROWS][PLAIN * LANES];
-    REAL *out[MOST_ROWS];
+static void run_at_the_edge(const tile *t, tile_function *run, int row_count, ptrdiff_t columns) {
+    REAL buffer[MOST_ROWS][PLAIN * LANES], first[PLAIN * LANES] = {0};
+    REAL *rows_of_buffer[MOST_ROWS];
+    const size_t bytes = (size_t)columns * sizeof(REAL);
+    tile inside = *t;
+    if (t->start) memcpy(first, t->start, bytes);
     for (int i = 0; i < row_count; i++) {
-        out[i] = t->out[i];
-        t->out[i] = buffer[i];
-        if (!t->start[0]) continue;
-        memset(first[i], 0, sizeof first[i]);
-        memcpy(first[i], t->start[i], (size_t)columns * sizeof(REAL));
+        rows_of_buffer[i] = buffer[i];
+        memset(buffer[i], 0, sizeof buffer[i]);
+        if (t->continued) memcpy(buffer[i], t->out[i] + t->column, bytes);
     }
-    if (t->start[0])
-        for (int i = 0; i < row_count; i++) t->start[i] = first[i];
-    run(t);
-    for (int i = 0; i < row_count; i++) memcpy(out[i], buffer[i], (size_t)columns * sizeof(REAL));
+    inside.out = rows_of_buffer;
+    inside.column = 0;
+    if (t->start) inside.start = first;
+    run(&inside);
+    for (int i = 0; i < row_count; i++) memcpy(t->out[i] + t->column, buffer[i], bytes);
 }
 
-/* One block of the depth for rows [first, last), in tiles of about equal height. */
-static void multiply_block(const packed_product *m, ptrdiff_t first, ptrdiff_t last, panels p,
-                           ptrdiff_t k0, ptrdiff_t k1) {
+/* Rows of A and C that go through a block of panels together. */
+typedef struct {
+    ptrdiff_t first;
+    int count;
+    const REAL *a[ROW_BLOCK]; /* only the first of a transpose */
+    REAL *c[ROW_BLOCK];
+} block_of_rows;
+
+static void take_rows(const packed_product *m, ptrdiff_t first, ptrdiff_t last, block_of_rows *b) {
+    b->first = first;
+    b->count = (int)(last - first);
+    b->a[0] = m->a.data + (m->transposed ? first * m->depth : 0);
+    for (int i = 0; i < b->count; i++) {
+        if (!m->transposed) b->a[i] = row(&m->a, first + i);
+        b->c[i] = row(&m->c, first + i);
+    }
+}
+
+/* Some panels of one block of the depth, in tiles of about equal height. */
+static void multiply_block(const packed_product *m, const block_of_rows *b, panels p, ptrdiff_t k0,
+                           ptrdiff_t k1) {
     const ptrdiff_t width = (ptrdiff_t)p.vectors * LANES;
     const int anywhere = p.vectors == GATES || m->gate_step;
-    const ptrdiff_t most = anywhere ? GATE_ROWS : PLAIN_ROWS;
-    const ptrdiff_t tiles = (last - first + most - 1) / most;
-    const int continued = k0 > 0 || m->accumulate;
+    const int most = anywhere ? GATE_ROWS : PLAIN_ROWS, tiles = (b->count + most - 1) / most;
     /* Where in a row of A the first of these panels' gates finds its own, and the others from there on. */
     const ptrdiff_t gate_at = m->gate_step ? p.column / LANES % m->gates * m->gate_step : 0;
-    tile t;
-    t.left_step = m->gate_step ? m->gate_step : m->a.stride;
-    t.panel_stride = m->depth * width;
-    t.panel = m->b + p.column * m->depth + k0 * width;
-    t.depth = k1 - k0;
-    t.start[0] = NULL;
+    tile t = {
+        .left_step = m->transposed  ? MOST_ROWS
+                     : m->gate_step ? m->gate_step
+                                    : m->a.stride,
+        .panel = m->b + p.column * m->depth + k0 * width,
+        .panel_stride = m->depth * width,
+        .depth = k1 - k0,
+        .continued = k0 > 0 || m->accumulate,
+        .start = m->start ? m->start + p.column : NULL,
+        .column = p.column,
+    };
     const REAL *ahead = m->next && k1 == m->depth ? m->next : t.panel + t.depth * width;
-    for (ptrdiff_t n = 0, i = first; n < tiles; n++) {
-        const int count = (int)((last - i + tiles - n - 1) / (tiles - n));
-        t.left[0] = m->transposed ? m->a.data + i + k0 * m->a.stride : row(&m->a, i) + gate_at + k0;
-        for (int j = 1; anywhere && j < count; j++) t.left[j] = row(&m->a, i + j) + gate_at + k0;
-        for (int j = 0; j < count; j++) {
-            t.out[j] = row(&m->c, i + j) + p.column;
-            if (continued) t.start[j] = t.out[j];
-            else if (m->start) t.start[j] = m->start + p.column;
-        }
+    for (int n = 0, i = 0, count; n < tiles; n++, i += count) {
+        count = m->transposed ? (int)minimum(most, b->count - i)
+                              : (b->count - i + tiles - n - 1) / (tiles - n);
+        t.left = b->a + (m->transposed ? 0 : i);
+        t.left_at = m->transposed ? i * m->depth + k0 * MOST_ROWS : gate_at + k0;
+        t.out = b->c + i;
         t.ahead = ahead + n * t.depth * LANES;
         tile_function *run = tile_for(m, count, &p);
         if (p.columns < p.count * width) run_at_the_edge(&t, run, count, p.columns);
         else run(&t);
-        i += count;
     }
 }
 
@@ -308,16 +364,19 @@ static panels next_panels(const packed_product *m, ptrdiff_t row_count, ptrdiff_
 }
 
 static void multiply_packed(const packed_product *m) {
-    for (ptrdiff_t i = m->first; i < m->last; i += ROW_BLOCK) {
-        const ptrdiff_t end = minimum(i + ROW_BLOCK, m->last);
+    const ptrdiff_t block = m->transposed ? LINE_BLOCK : ROW_BLOCK;
+    for (ptrdiff_t i = m->first; i < m->last; i += block) {
+        block_of_rows rows_at_hand;
+        take_rows(m, i, minimum(i + block, m->last), &rows_at_hand);
         for (ptrdiff_t column = 0; column < m->columns;) {
-            const panels p = next_panels(m, end - i, column);
-            ptrdiff_t k = 0;
-            do {
-                const ptrdiff_t k1 = minimum(k + DEPTH_BLOCK(p.vectors), m->depth);
-                multiply_block(m, i, end, p, k, k1);
+            const panels p = next_panels(m, rows_at_hand.count, column);
+            const ptrdiff_t most = DEPTH_BLOCK(p.vectors);
+            ptrdiff_t left = maximum(1, (m->depth + most - 1) / most), k = 0;
+            for (; left > 0; left--) { /* blocks of about equal depth */
+                const ptrdiff_t k1 = k + (m->depth - k + left - 1) / left;
+                multiply_block(m, &rows_at_hand, p, k, k1);
                 k = k1;
-            } while (k < m->depth);
+            }
             column += p.columns;
         }
     }

@@ -87,18 +87,20 @@ typedef struct {
     REAL *candidate_transposed;                                  /* GRU, reset before: U_n's */
     REAL *derivatives;                                           /* rows of a chunk */
     REAL *packed[MOST_BLOCKS]; /* the same in panels, for each group of blocks */
-    REAL *inputs; /* the chunk's rows of x, for each gate with its own dropout, where x itself can't
-                     be walked at one good stride */
+    REAL *inputs;  /* the chunk's rows of x, for each gate with its own dropout, where they are
+                      scattered or scaled */
     REAL *befores; /* and of h, likewise */
-    REAL *dx;      /* a product, before it is scaled or scattered */
-    REAL *dh;      /* (B, Hs): gradient of the loss to the state after the step at hand */
-    REAL *dc;      /* LSTM: likewise */
-    REAL *carried; /* (B, Hs): a product that has to be scaled, or GRU, reset before: to r * h */
-    REAL *made_again;   /* rows of the cache, chunk by chunk */
+    REAL *packed_inputs, *packed_befores, *packed_resets; /* lines of these, and of r * h */
+    REAL *dx;         /* a product, before it is scaled or scattered */
+    REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
+    REAL *dc;         /* LSTM: likewise */
+    REAL *carried;    /* (B, Hs): a product that has to be scaled, or GRU, reset before: to r * h */
+    REAL *made_again; /* rows of the cache, chunk by chunk */
     forward_pass *again; /* what makes them; NULL where the cache has all */
     fastgru_barrier ready;
 } backward_pass;
 
+INLINE int copies_inputs(const shape *s) { return places_of(s) || s->input_copies; }
 INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
 
 /* Lays the buffers out and returns where they end. */
@@ -114,8 +116,12 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, REAL *buffer) {
         b->packed[g] = take(&buffer, plain_size(chunk, groups[g].count * h));
     b->candidate_transposed = take(&buffer, resets_before(s) ? plain_size(h, h) : 0);
     b->derivatives = take(&buffer, chunk * derivatives_stride(s));
-    b->inputs = take(&buffer, chunk * maximum(1, s->input_copies) * row_stride(s->inputs));
-    b->befores = take(&buffer, copies_states(s) ? chunk * maximum(1, s->state_copies) * stride_of_units(s) : 0);
+    const ptrdiff_t inputs = maximum(1, s->input_copies), states = maximum(1, s->state_copies);
+    b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
+    b->befores = take(&buffer, copies_states(s) ? chunk * states * stride_of_units(s) : 0);
+    b->packed_inputs = take(&buffer, inputs * lines_size(chunk, s->inputs));
+    b->packed_befores = take(&buffer, states * lines_size(chunk, h));
+    b->packed_resets = take(&buffer, resets_before(s) ? lines_size(chunk, h) : 0);
     b->dx = take(&buffer, s->schedule || s->input_copies ? chunk * row_stride(s->inputs) : 0);
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
@@ -228,7 +234,8 @@ static void wait_for_units(backward_pass *b, const share *part) {
 }
 
 /* dh += the gradients of all outputs that showed the step's state: those of the gap after it too. */
-static void collect_outputs(const backward_pass *b, const back_step *t, const fastgru_place *places) {
+static void collect_outputs(const backward_pass *b, const back_step *t,
+                            const fastgru_place *places) {
     const fastgru_backward *args = b->args;
     const ptrdiff_t h = b->shape->units;
     for (ptrdiff_t i = t->first; i < t->last; i++) {
@@ -267,10 +274,9 @@ static back_step begin_back_step(const backward_pass *b, const share *part, ptrd
 
 /* ---- a chunk's products ---- */
 
-/* Steps whose derivatives are at hand, and their rows of x and h with one stride between them. */
+/* Steps whose derivatives are at hand. */
 typedef struct {
     ptrdiff_t first_step, end, row_count;
-    rows x, before;
     int accumulate;
 } chunk;
 
@@ -280,63 +286,77 @@ typedef struct {
         for (ptrdiff_t i = 0; i < rows_in(s, t); i++, n++)                                         \
             if (n >= (first) && n < (last))
 
-/* The rows of x, and of the states, that the products need copied: scattered ones, and those with dropout. */
-static void copy_rows(const backward_pass *b, const chunk *c, ptrdiff_t first, ptrdiff_t last,
-                      int inputs) {
+/* Rows [first, last) of x and of the states, copied where they are scattered, and scaled. */
+static void copy_rows(const backward_pass *b, const chunk *c, ptrdiff_t first, ptrdiff_t last) {
     const shape *s = b->shape;
     const ptrdiff_t stride = row_stride(s->inputs), hs = b->units_stride;
+    const int inputs = (int)maximum(1, s->input_copies), states = (int)maximum(1, s->state_copies);
     FOR_EACH_ROW(s, c, first, last, t, i, n) {
-        if (inputs)
-            copy_input(&b->args->forward, t, i, stride,
-                       b->inputs + n * maximum(1, s->input_copies) * stride);
-        for (int k = 0; copies_states(s) && k < maximum(1, s->state_copies); k++)
+        if (copies_inputs(s))
+            copy_input(&b->args->forward, t, i, stride, b->inputs + n * inputs * stride);
+        for (int k = 0; copies_states(s) && k < states; k++)
             copy_scaled(b->states + (states_before(s, t) + i) * hs,
                         dropout_of(s, b->args->forward.state_dropout, k, s->units, i), s->units,
-                        b->befores + (n * maximum(1, s->state_copies) + k) * hs);
+                        b->befores + (n * states + k) * hs);
     }
 }
 
-/* The chunk's rows of x where they are, if they have one good stride; its data is NULL otherwise. */
-static rows inputs_in_place(const backward_pass *b, ptrdiff_t first_step) {
+/* The chunk's rows of x, those of one gate if each has its own. */
+static rows rows_of_inputs(const backward_pass *b, const chunk *c, int copy) {
     const shape *s = b->shape;
     const fastgru_forward *f = &b->args->forward;
+    const ptrdiff_t stride = row_stride(s->inputs);
     const REAL *x = f->x;
-    if (s->input_copies || places_of(s)) return (rows){0};
-    const rows found = s->schedule ? rows_at(x + offset_of(s, first_step) * f->x_step, f->x_step)
-                                   : rows_of_steps(x + first_step * f->x_step, s->batch,
-                                                   f->x_batch, f->x_step);
-    const int good = found.inner == PTRDIFF_MAX && row_stride(found.stride) == found.stride;
-    return good ? found : (rows){0};
+    if (copies_inputs(s))
+        return rows_at(b->inputs + copy * stride, maximum(1, s->input_copies) * stride);
+    if (s->schedule) return rows_at(x + offset_of(s, c->first_step) * f->x_step, f->x_step);
+    return rows_of_steps(x + c->first_step * f->x_step, s->batch, f->x_batch, f->x_step);
 }
 
-/* Before the products: the derivatives packed, and rows of x and h copied where they can't be walked well. */
+/* And of the states before. */
+static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
+    const shape *s = b->shape;
+    const ptrdiff_t hs = b->units_stride;
+    if (copies_states(s)) return rows_at(b->befores + copy * hs, maximum(1, s->state_copies) * hs);
+    return rows_at(b->states + states_before(s, c->first_step) * hs, hs);
+}
+
+/* Before the products, the member's share of the rows: the derivatives packed, and the lines of x and h. */
 static chunk prepare_chunk(const backward_pass *b, const share *part, ptrdiff_t first_step,
                            ptrdiff_t end) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, total = offset_of(s, end) - offset_of(s, first_step);
-    const ptrdiff_t width = maximum(1, s->input_copies) * row_stride(s->inputs);
-    chunk c = {.first_step = first_step, .end = end, .row_count = total};
-    c.accumulate = end < step_count(s);
-    c.x = inputs_in_place(b, first_step);
+    const chunk c = {first_step, end, total, end < step_count(s)};
     ptrdiff_t first, last;
     part_of(total, 1, part->member, part->members, &first, &last);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
         pack_plain(b->derivatives + first * b->stride + groups[g].first * h, b->stride, 1,
                    last - first, groups[g].count * h, b->packed[g], first, total);
-    if (!c.x.data || copies_states(s)) copy_rows(b, &c, first, last, !c.x.data);
-    if (!c.x.data) c.x = rows_at(b->inputs, width);
-    if (copies_states(s))
-        c.before = rows_at(b->befores, maximum(1, s->state_copies) * b->units_stride);
-    else c.before = rows_at(b->states + states_before(s, first_step) * b->units_stride, b->units_stride);
+    if (copies_inputs(s) || copies_states(s)) copy_rows(b, &c, first, last);
+    for (int k = 0; k < maximum(1, s->input_copies); k++) {
+        const rows x = rows_of_inputs(b, &c, k);
+        pack_lines(&x, first, last, s->inputs, b->packed_inputs + k * lines_size(total, s->inputs),
+                   total);
+    }
+    for (int k = 0; k < maximum(1, s->state_copies); k++) {
+        const rows before = rows_of_befores(b, &c, k);
+        pack_lines(&before, first, last, h, b->packed_befores + k * lines_size(total, h), total);
+    }
+    if (resets_before(s)) {
+        const ptrdiff_t at = offset_of(s, first_step) - offset_of(s, b->cached_from);
+        const rows resets =
+            rows_at(b->cache + at * cached_row(s) + CACHED_Q * b->units_stride, cached_row(s));
+        pack_lines(&resets, first, last, h, b->packed_resets, total);
+    }
     return c;
 }
 
 /* Some rows of C (+)= A^T D, over all rows of the chunk; D: a group of blocks of the derivatives, packed. */
-static void sum_over_rows(const backward_pass *b, const share *part, rows a, ptrdiff_t units,
+static void sum_over_rows(const backward_pass *b, const share *part, REAL *lines, ptrdiff_t units,
                           const chunk *c, int group, int block_count, REAL *to) {
     packed_product product = {
-        .a = a,
+        .a = {.data = lines},
         .transposed = 1,
         .c = rows_at(to, gates_of(b->shape) * b->shape->units),
         .b = b->packed[group],
@@ -350,15 +370,11 @@ static void sum_over_rows(const backward_pass *b, const share *part, rows a, ptr
 }
 
 /* What U's rows of gradients are summed from: the states before, or r * h for the candidate, reset before. */
-static rows states_met(const backward_pass *b, const chunk *c, int gate) {
+static REAL *states_met(const backward_pass *b, const chunk *c, int gate) {
     const shape *s = b->shape;
-    rows met = c->before;
-    if (resets_before(s) && gate == N) {
-        const ptrdiff_t row = offset_of(s, c->first_step) - offset_of(s, b->cached_from);
-        return rows_at(b->cache + row * cached_row(s) + CACHED_Q * b->units_stride, cached_row(s));
-    }
-    if (s->state_copies > 1) met.data += gate * b->units_stride;
-    return met;
+    if (resets_before(s) && gate == N) return b->packed_resets;
+    const int copy = s->state_copies > 1 ? gate : 0;
+    return b->packed_befores + copy * lines_size(c->row_count, s->units);
 }
 
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c) {
@@ -369,10 +385,9 @@ static void weight_gradients(const backward_pass *b, const share *part, const ch
     const int count = groups_of_blocks(s, groups);
     for (int g = 0; g < count; g++) {
         const int of_w = gate_of_w(s, groups[g].first), of_u = gate_of_u(s, groups[g].first);
-        rows x = c->x;
-        if (s->input_copies > 1) x.data += of_w * row_stride(s->inputs);
-        if (of_w >= 0)
-            sum_over_rows(b, part, x, s->inputs, c, g, groups[g].count, dw + of_w * h);
+        const int copy = s->input_copies > 1 ? of_w : 0;
+        REAL *x = b->packed_inputs + copy * lines_size(c->row_count, s->inputs);
+        if (of_w >= 0) sum_over_rows(b, part, x, s->inputs, c, g, groups[g].count, dw + of_w * h);
         if (of_u >= 0)
             sum_over_rows(b, part, states_met(b, c, of_u), h, c, g, groups[g].count, du + of_u * h);
     }
@@ -433,7 +448,8 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
             .columns = s->inputs,
             .vectors = PLAIN,
         };
-        part_of(c->row_count, MOST_ROWS, part->member, part->members, &product.first, &product.last);
+        part_of(c->row_count, MOST_ROWS, part->member, part->members, &product.first,
+                &product.last);
         multiply_packed(&product);
         if (!in_place)
             scatter_inputs(b, c, product.first, product.last, s->input_copies > 1 ? g : 0, g > 0);
@@ -471,8 +487,7 @@ static void backward_task(void *context, int member, int members) {
     fastgru_wait(&shared->ready, members);
     for (ptrdiff_t end = step_count(s), first; end > 0; end = first) {
         first = chunk_start(s, end, ROWS_AT_A_TIME);
-        if (shared->again && member == 0)
-            shared->cached_from = shared->again->cached_from = first;
+        if (shared->again && member == 0) shared->cached_from = shared->again->cached_from = first;
         if (shared->again) fastgru_wait(&shared->ready, members);
         chunk_back(shared, &part, first, end);
     }

@@ -19,16 +19,18 @@ struct forward_pass {
     int gates;
     ptrdiff_t units_stride, inputs_stride;
     const REAL *w, *u, *u_candidate;
-    REAL *input_bias; /* in the order of projected rows; a GRU's z and r include the recurrent bias */
+    REAL *
+        input_bias; /* in the order of projected rows; a GRU's z and r include the recurrent bias */
     REAL *candidate_bias; /* GRU, reset after: c_n */
     REAL *inputs;         /* a chunk's rows of x where they can't be read in place */
     REAL *projected;
-    REAL *recurrent; /* products of a few panels, for all rows; each member of the team has its own */
-    REAL *dropped;   /* the state that enters the products, a copy for each gate or one for all */
-    REAL *state[2];  /* inference: h before and after a step, in turn */
+    REAL *
+        recurrent; /* products of a few panels, for all rows; each member of the team has its own */
+    REAL *dropped; /* the state that enters the products, a copy for each gate or one for all */
+    REAL *state[2]; /* inference: h before and after a step, in turn */
     REAL *c_state;
-    REAL *update;      /* GRU, reset before: z, until the candidate is known */
-    REAL *reset_state; /* ... and r * h, times its dropout */
+    REAL *update;            /* GRU, reset before: z, until the candidate is known */
+    REAL *reset_state;       /* ... and r * h, times its dropout */
     REAL *states, *c_states; /* training: all of them, in the cache; else NULL */
     REAL *cache;             /* rows from step cached_from on, or NULL */
     ptrdiff_t cached_from;
@@ -202,11 +204,11 @@ static void project_inputs(forward_pass *f, const share *part, const chunk_part 
     };
     if (reads_in_place(f, part)) {
         const REAL *x = (const REAL *)args->x + part->first_row * args->x_batch;
-        product.a = s->schedule
-                        ? rows_at(x + offset_of(s, c->first_step) * args->x_step, args->x_step)
-                        : rows_of_steps(x + c->first_step * args->x_step,
-                                        part->last_row - part->first_row, args->x_batch,
-                                        args->x_step);
+        product.a =
+            s->schedule
+                ? rows_at(x + offset_of(s, c->first_step) * args->x_step, args->x_step)
+                : rows_of_steps(x + c->first_step * args->x_step, part->last_row - part->first_row,
+                                args->x_batch, args->x_step);
     } else {
         const ptrdiff_t stride = maximum(s->input_copies, 1) * f->inputs_stride;
         gather_inputs(f, part, c);
@@ -318,7 +320,8 @@ static void fill_gaps(const forward_pass *f, const step *t) {
     }
 }
 
-static step begin_step(const forward_pass *f, const share *part, ptrdiff_t i, const REAL *projected) {
+static step begin_step(const forward_pass *f, const share *part, ptrdiff_t i,
+                       const REAL *projected) {
     const shape *s = f->shape;
     const ptrdiff_t hs = f->units_stride, offset = offset_of(s, i);
     const ptrdiff_t before = states_before(s, i) * hs, after = (s->batch + offset) * hs;
@@ -350,6 +353,8 @@ static void run_steps(forward_pass *f, const share *part, ptrdiff_t first, ptrdi
     const REAL *projected = NULL;
     for (ptrdiff_t i = first; i < end; i++) {
         if (i == c.end) {
+            /* Where a member's rows of a chunk stand depends on the chunk: the others must be done with the last. */
+            if (i > first && !part->units_split) fastgru_wait(&f->ready, part->members);
             c = part_of_chunk(s, part, i, minimum(end, chunk_end(s, i, projected_rows(s))));
             project_inputs(f, part, &c);
             projected = f->projected + c.area * width;

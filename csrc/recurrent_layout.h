@@ -9,8 +9,8 @@
 
 typedef fastgru_shape shape;
 
-enum { Z, R, N };           /* a GRU's gates */
-enum { I_GATE, F, G, O };   /* an LSTM's */
+enum { Z, R, N };         /* a GRU's gates */
+enum { I_GATE, F, G, O }; /* an LSTM's */
 
 INLINE int gates_of(const shape *s) {
     return s->cell == FASTGRU_GRU ? 3 : s->cell == FASTGRU_LSTM ? 4 : 1;
@@ -187,7 +187,8 @@ static share share_of(const shape *s, int member, int members) {
         part_of(part.last_unit, PLAIN * LANES, member, members, &part.first_unit, &part.last_unit);
     } else if (members > 1 && s->schedule) {
         part.first_row = row_after(s, total_rows(s) * member / members);
-        if (member < members - 1) part.last_row = row_after(s, total_rows(s) * (member + 1) / members);
+        if (member < members - 1)
+            part.last_row = row_after(s, total_rows(s) * (member + 1) / members);
     } else part_of(s->batch, 1, member, members, &part.first_row, &part.last_row);
     return part;
 }

@@ -13,11 +13,11 @@ NOINLINE void finish_simple_rnn(const forward_pass *f, const step *t, ptrdiff_t 
         const REAL *projected = t->projected + i * hs + unit;
         for (ptrdiff_t j = 0; j < count * LANES; j += LANES) {
             vec slope;
-            const vec h = activation(f, load(recurrent + j) + load(projected + j), standard, &slope);
+            const vec h =
+                activation(f, load(recurrent + j) + load(projected + j), standard, &slope);
             store(t->after + i * hs + unit + j, h);
             store_output(f, t, i, unit + j, h);
-            if (t->cache && !standard)
-                store(t->cache + i * cached_row(f->shape) + unit + j, slope);
+            if (t->cache && !standard) store(t->cache + i * cached_row(f->shape) + unit + j, slope);
         }
     }
 }

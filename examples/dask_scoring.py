@@ -1,6 +1,6 @@
 """Score many sequences in several processes with Dask; on a cluster it is the same code.
 
-    pip install 'dask[distributed]'
+    pip install 'dask[array,distributed]'
     python examples/dask_scoring.py
 
 A model pickles small and computes outside Python's global lock, so Dask needs nothing of ours: send

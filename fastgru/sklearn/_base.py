@@ -102,6 +102,8 @@ class SequenceEstimator(BaseEstimator):
                 sample_weight, y, dtype=np.float64, ensure_non_negative=True
             )
             (rows,) = np.nonzero(weights)
+            if not len(rows):
+                raise ValueError("sample_weight: expected at least one non-zero number")
             x, y, sample_weight = select(x, rows), y[rows], weights[rows]
         weights = self._weights(y, sample_weight)
         if begins:

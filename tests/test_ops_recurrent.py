@@ -307,6 +307,19 @@ def test_any_number_of_threads_gives_the_same_bits(case: RecurrentCase, isa: str
             same_results(run_recurrent(ops, replace(variant, recompute=recompute)), alone)
 
 
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("more", [{"ragged": True}, {"mask": "right"}, {}], ids=str)
+@pytest.mark.parametrize("case", KINDS, ids=str)
+def test_threads_may_drift_apart(case: RecurrentCase, more: dict[str, Any], isa: str):
+    """In several chunks of steps: none may overtake another's numbers."""
+    case = replace(case, B=48, T=12, I=20, H=130, input_dropout=1, **more)
+    fastgru.set_num_threads(1)
+    alone = run_recurrent(ops, case)
+    fastgru.set_num_threads(3)
+    for _ in range(3):
+        same_results(run_recurrent(ops, case), alone)
+
+
 @pytest.mark.parametrize("case", MEDIUM, ids=str)
 def test_calls_run_side_by_side(case: RecurrentCase, isa: str):
     """The interpreter lock is released: each call has its own memory."""

@@ -150,10 +150,7 @@ def _checked_axis(axis: Any) -> int | list[int]:
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
 
 _REGISTRY: Registry[Constraint] = Registry(
-    "constraint",
-    Constraint,
-    [MaxNorm, MinMaxNorm, NonNeg, UnitNorm],
-    {"maxnorm": MaxNorm, "minmaxnorm": MinMaxNorm, "nonneg": NonNeg, "unitnorm": UnitNorm},
+    "constraint", Constraint, [MaxNorm, MinMaxNorm, NonNeg, UnitNorm]
 )
 
 

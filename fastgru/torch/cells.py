@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgru.torch._operators import run
-from fastgru.torch.modules import differentiated, served
+from fastgru.torch.modules import differentiated, served, transformed
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -17,7 +17,9 @@ def _step(
     cell: torch.nn.RNNCellBase, mode: str, input: Any, states: list[Any]
 ) -> list[Tensor] | None:
     """Run one step; None if it is not for fastgru to run, or wrong."""
-    if not all(isinstance(t, Tensor) and t.dim() == input.dim() for t in (input, *states)):
+    if transformed() or not all(isinstance(t, Tensor) for t in (input, *states)):
+        return None
+    if any(s.dim() != input.dim() for s in states):
         return None
     weights = [cell.weight_ih, cell.weight_hh]
     biases = [cell.bias_ih, cell.bias_hh] if cell.bias else [None, None]

@@ -21,15 +21,15 @@ _DTYPES = (torch.float32, torch.float64)
 def served(*tensors: Tensor) -> bool:
     """Tell whether fastgru computes with these tensors: on the CPU, of one dtype that it has."""
     first = tensors[0]
-    if first.dtype not in _DTYPES or torch.is_autocast_enabled("cpu") or _transformed():
+    if first.dtype not in _DTYPES or torch.is_autocast_enabled("cpu"):
         return False
     for t in tensors:
-        if t.dtype != first.dtype or t.device.type != "cpu" or t.layout != torch.strided:
+        if t.dtype != first.dtype or not t.is_cpu or t.layout != torch.strided:
             return False
     return not torch.overrides.has_torch_function(tensors)
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Tell whether PyTorch needs to see the operations inside: to export, batch or push forward."""
     if torch.compiler.is_compiling():
         return torch.compiler.is_exporting()
@@ -63,6 +63,8 @@ class Recurrent(torch.nn.RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Run the layers over a sequence, as torch.nn's module of the same name does."""
+        if transformed():
+            return self.pytorch.forward(self, input, hx)
         packed = isinstance(input, PackedSequence)
         data = input.data if packed else input
         states = self._states(hx)

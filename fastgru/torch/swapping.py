@@ -45,8 +45,8 @@ class Report:
         return "\n".join(lines) or "no recurrent modules"
 
 
-def replace(module: nn.Module) -> Report:
-    """Let fastgru compute every torch.nn.GRU, LSTM, RNN and cell inside a model.
+def replace(module: nn.Module, *, cells: bool = False) -> Report:
+    """Let fastgru compute every torch.nn.GRU, LSTM and RNN inside a model.
 
     The modules stay the objects that they are: each changes its class, and keeps its parameters,
     buffers, hooks and attributes. So optimizers, wrappers and other references go on working.
@@ -55,6 +55,9 @@ def replace(module: nn.Module) -> Report:
     ----------
     module : torch.nn.Module
         A model, or a recurrent module itself; changed in place.
+    cells : bool, default False
+        Whether to swap GRUCell, LSTMCell and RNNCell, too. A single step is too little work to win
+        back what it costs to lay the weights out for it: PyTorch's own cells are faster.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def replace(module: nn.Module) -> Report:
         kind = type(child).__name__
         if type(child) in _PYTORCHS:
             continue
-        reason = _why_not(child)
+        reason = _why_not(child, cells)
         if reason:
             report.left[name] = f"{kind}: {reason}"
         else:
@@ -135,7 +138,7 @@ def _quantized(module: nn.Module) -> bool:
     return kind.__module__.startswith("torch.ao.") and kind.__name__ in names
 
 
-def _why_not(module: nn.Module) -> str | None:
+def _why_not(module: nn.Module, cells: bool) -> str | None:
     """Return why a recurrent module is left as it is, or None."""
     if _quantized(module):
         return "it is quantized"
@@ -143,6 +146,8 @@ def _why_not(module: nn.Module) -> str | None:
         return _subclass(module, _OURS)
     if getattr(module, "proj_size", 0):
         return "proj_size is not supported"
+    if isinstance(module, nn.RNNCellBase) and not cells:
+        return "single steps are faster on PyTorch (cells=True swaps them)"
     for parameter in module.parameters():
         if parameter.device.type != "cpu":
             return f"its parameters are on {parameter.device}"

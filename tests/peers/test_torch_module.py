@@ -157,7 +157,9 @@ def test_empty_batch(name):
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_strided_input(name):
     theirs, ours = pair(name, 3, 4, dtype=torch.float64)
-    assert_same_pass(theirs, ours, lambda: (random(3, 7, 5).transpose(0, 2)[::2],), allow_unused=True)
+    assert_same_pass(
+        theirs, ours, lambda: (random(3, 7, 5).transpose(0, 2)[::2],), allow_unused=True
+    )
     x = torch.complex(*torch.randn(2, 5, 2, 3, dtype=torch.float64)).conj().imag
     assert x.is_neg()
     assert_equal(ours(x), theirs(x))

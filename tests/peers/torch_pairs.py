@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,6 @@ def pair(name: str, *args: Any, **kwargs: Any) -> tuple[torch.nn.Module, torch.n
 
 def twin(module: torch.nn.Module) -> torch.nn.Module:
     """Return our twin of one of torch.nn's modules."""
-    import copy
-
     ours = copy.deepcopy(module)
     ours.__class__ = getattr(fastgru.torch, type(module).__name__)
     return ours
@@ -59,16 +58,17 @@ def differentiate(
     return list(torch.autograd.grad(floating, of, weights, **kwargs))
 
 
-def assert_equal(ours: Any, theirs: Any) -> None:
+def assert_equal(ours: Any, theirs: Any, tolerance: float | None = None) -> None:
     """Assert that nested results have one structure, and tensors close to each other's."""
+    limits = {"rtol": tolerance, "atol": tolerance} if tolerance else None
     assert type(ours) is type(theirs)
     if isinstance(theirs, torch.Tensor):
         assert ours.is_contiguous() == theirs.is_contiguous()
-        torch.testing.assert_close(ours, theirs, **TOLERANCE.get(theirs.dtype, {}))
+        torch.testing.assert_close(ours, theirs, **(limits or TOLERANCE.get(theirs.dtype, {})))
     elif theirs is not None:
         assert len(ours) == len(theirs)
         for a, b in zip(ours, theirs, strict=True):
-            assert_equal(a, b)
+            assert_equal(a, b, tolerance)
 
 
 def assert_same_pass(

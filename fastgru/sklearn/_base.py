@@ -15,7 +15,13 @@ from fastgru.callbacks import EarlyStopping
 from fastgru.losses import Loss
 from fastgru.models import Sequential
 from fastgru.models.data import checked_count
-from fastgru.sklearn._sequences import Sequences, select, take_sequences, with_features
+from fastgru.sklearn._sequences import (
+    Sequences,
+    select,
+    take_sequences,
+    with_features,
+    without_features,
+)
 
 _CELLS = {"gru": "GRU", "lstm": "LSTM", "simple_rnn": "SimpleRNN"}
 _ROWS = 256  # how many sequences are predicted at once; the results do not depend on it
@@ -185,7 +191,7 @@ class SequenceEstimator(BaseEstimator):
         if self.vocabulary is None:
             x = take_sequences(self, X, np.float32, self.mask_value, reset)
             return with_features(x)
-        x = take_sequences(self, X, np.float64, self.mask_value, reset)
+        x = without_features(take_sequences(self, X, np.float64, self.mask_value, reset))
         if reset:
             self._learn_vocabulary(x)
         return self._ids(x) if isinstance(x, np.ndarray) else [self._ids(s) for s in x]
@@ -203,8 +209,6 @@ class SequenceEstimator(BaseEstimator):
             self._n_ids = self.vocabulary
 
     def _ids(self, x: np.ndarray) -> np.ndarray:
-        if x.ndim == 3 or (x.ndim == 2 and self.n_steps_in_ is None and self.n_features_in_ != 1):
-            raise ValueError("X: expected one id at each step, got several features")
         if (x != np.floor(x)).any():
             raise ValueError(f"X: expected whole numbers as ids, got {x[x != np.floor(x)][0]}")
         if self.vocabulary_ is None:

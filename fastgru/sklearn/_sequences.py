@@ -57,9 +57,18 @@ def select(x: Sequences, rows: np.ndarray) -> Sequences:
 
 def with_features(x: Sequences) -> Sequences:
     """Return sequences of numbers as sequences of one feature each: (…, T) as (…, T, 1)."""
-    if isinstance(x, np.ndarray):
-        return x if x.ndim == 3 else x[..., None]
-    return x if x[0].ndim == 2 else [sequence[:, None] for sequence in x]
+    if x[0].ndim == 2:
+        return x
+    return x[..., None] if isinstance(x, np.ndarray) else [sequence[:, None] for sequence in x]
+
+
+def without_features(x: Sequences) -> Sequences:
+    """Return sequences of one feature each as sequences of numbers; refuse several."""
+    if x[0].ndim == 1:
+        return x
+    if x[0].shape[1] != 1:
+        raise ValueError(f"X: expected one id at each step, got {x[0].shape[1]} features")
+    return x[..., 0] if isinstance(x, np.ndarray) else [sequence[:, 0] for sequence in x]
 
 
 def _take_table(

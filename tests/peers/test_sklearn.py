@@ -142,11 +142,15 @@ def test_ids(vocabulary):
     ).fit(x, y)
     assert model.score(x, y) > 0.9
     assert model.model_.layers[0].input_dim == (40 if vocabulary == 40 else 31)
-    np.testing.assert_array_equal(model.predict_proba(padded(x[:1], 0)), model.predict_proba(x[:1]))
+    proba = model.predict_proba(x)
+    np.testing.assert_array_equal(model.predict_proba([s[:, None] for s in x]), proba)
+    np.testing.assert_array_equal(model.predict_proba(x[0][None, :, None])[0], proba[0])
     with pytest.raises(ValueError, match="expected whole numbers as ids, got 10.5"):
         model.predict([[10.5, 12], [11]])
-    with pytest.raises(ValueError, match="expected one id at each step"):
+    with pytest.raises(ValueError, match="X has 2 features"):
         model.predict([np.ones((3, 2))])
+    with pytest.raises(ValueError, match="expected one id at each step, got 2 features"):
+        clone(model).fit([np.ones((3, 2))] * 150, y)
     if vocabulary == "auto":
         assert list(model.vocabulary_) == list(range(10, 40))
         a, b = model.decision_function([[11, 99, 12], [11, -3, 12]])

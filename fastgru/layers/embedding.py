@@ -44,7 +44,7 @@ class Embedding(Layer):
         When called: for ids below 0 or of at least `input_dim`, and for fractions.
     """
 
-    takes_ids = True
+    supports_masking = takes_ids = True
     lora_rank = None
 
     def __init__(
@@ -72,7 +72,7 @@ class Embedding(Layer):
             embeddings_regularizer, "embeddings_regularizer"
         )
         self.embeddings_constraint = constraints.get(embeddings_constraint, "embeddings_constraint")
-        self.mask_zero = self.supports_masking = self.makes_mask = bool(mask_zero)
+        self.mask_zero = self.makes_mask = bool(mask_zero)
         self._table = None if weights is None else self._checked_table(weights)
         self.input_length = input_length
         if input_length is not None:
@@ -115,8 +115,10 @@ class Embedding(Layer):
         self._table = None
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """Return where ids differ from 0, with `mask_zero`."""
-        return x != 0 if self.mask_zero else None
+        """Return the mask of the ids; with `mask_zero`, only what differs from 0 is valid."""
+        if not self.mask_zero:
+            return mask
+        return x != 0 if mask is None else mask & (x != 0)
 
     def convert(self, name: str, x: Any) -> np.ndarray:
         """Return ids as integers that lie in the table."""

@@ -1,12 +1,9 @@
-"""What a model's forward pass leaves, and the steps that a pass consists of."""
+"""What a model's forward pass leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-from fastgru.layers.base import Layer
-from fastgru.regularizers import Regularizer
 
 
 class Run:
@@ -26,61 +23,6 @@ class Run:
 
     def __init__(self, caches: list[Any], masks: list[Any], added_loss: float) -> None:
         self.caches, self.masks, self.added_loss = caches, masks, added_loss
-
-
-class Penalized:
-    """A layer with an activity regularizer, as a step of a model: the penalty joins the loss.
-
-    Parameters
-    ----------
-    layer : Layer
-        The layer.
-    """
-
-    adds_loss = True
-    output_activation = None  # the penalty is on the activated output
-
-    def __init__(self, layer: Layer, regularizer: Regularizer) -> None:
-        self.layer, self.regularizer = layer, regularizer
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what else the layer has."""
-        return getattr(self.layer, name)
-
-    def forward(self, x: Any, **how: Any) -> tuple[Any, Any]:
-        """Return the layer's output, and its cache with the output."""
-        y, cache = self.layer.forward(x, **how)
-        return y, (cache, y)
-
-    def mask_of_output(self, x: Any, mask: Any, cache: Any) -> Any:
-        """Return the layer's mask."""
-        return self.layer.mask_of_output(x, mask, cache[0])
-
-    def added_loss(self, cache: Any) -> float:
-        """Return the penalty: that of each output, divided by the batch size."""
-        _, y = cache
-        outputs = y if isinstance(y, list) else [y]
-        inside = self.layer.added_loss(cache[0]) if self.layer.adds_loss else 0.0
-        return sum((self.regularizer(a) / max(1, len(a)) for a in outputs), inside)
-
-    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
-        """Add the penalty's gradient to that of the output; return what the layer does."""
-        cache, y = cache
-        if isinstance(y, list):
-            dy = [self._with_penalty(d, a) for d, a in zip(dy, y, strict=True)]
-        else:
-            dy = self._with_penalty(dy, y)
-        return self.layer.backward(dy, cache, accumulate=accumulate)
-
-    def _with_penalty(self, dy: Any, y: Any) -> Any:
-        penalty = self.regularizer.gradient(y) / max(1, len(y))
-        return penalty if dy is None else dy + penalty
-
-
-def as_step(layer: Layer) -> Any:
-    """Return a layer as a step of a model."""
-    regularizer = layer.activity_regularizer
-    return layer if regularizer is None else Penalized(layer, regularizer)
 
 
 def backward_of(step: Any) -> Callable[..., Any]:

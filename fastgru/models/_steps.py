@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastgru.layers._penalty import as_step
 from fastgru.layers._symbolic import KerasTensor, Node
 from fastgru.models._graph import Graph
-from fastgru.models._run import Run, as_step, backward_of
+from fastgru.models._run import Run, backward_of
 
 
 class Step:

@@ -12,6 +12,7 @@ import numpy as np
 from fastgru import _random
 from fastgru._threads import get_num_threads, shared_threads
 from fastgru.backend import current_ops
+from fastgru.layers._penalty import as_step
 from fastgru.layers._symbolic import is_symbolic
 from fastgru.layers.base import Layer, write_weights
 from fastgru.layers.recurrent.cell import is_nested_shape
@@ -93,6 +94,7 @@ class Bidirectional(Layer):
         self.stateful = self.forward_layer.stateful
         self.return_sequences = self.forward_layer.return_sequences
         self.return_state = self.forward_layer.return_state
+        self._steps = [as_step(one) for one in self._directions]
         self._initial_weights = weights
         self.adopt_dtype(self.dtype)
 
@@ -270,7 +272,7 @@ class Bidirectional(Layer):
         inputs = [[x, *ours] if ours else x, [x, *theirs] if theirs else x]
         (out_1, cache_1), (out_2, cache_2) = (
             layer.forward(given, training=training, mask=mask)
-            for layer, given in zip(self._directions, inputs, strict=True)
+            for layer, given in zip(self._steps, inputs, strict=True)
         )
         (y_1, *states_1), (y_2, *states_2) = (
             (out_1, out_2) if self.return_state else ((out_1,), (out_2,))
@@ -279,9 +281,19 @@ class Bidirectional(Layer):
             y_2 = y_2[:, ::-1]
         output = [*self._merge(y_1, y_2), *states_1, *states_2]
         if not training:
-            return _one_or_list(output), None
+            return _one_or_list(output), (cache_1, cache_2) if self.adds_loss else None
         kept = (y_1, y_2) if self.merge_mode == "mul" else None
         return _one_or_list(output), (cache_1, cache_2, kept, half, listed, x.shape)
+
+    @property
+    def adds_loss(self) -> bool:  # type: ignore[override]
+        """Whether the layers have an activity regularizer."""
+        return any(step.adds_loss for step in self._steps)
+
+    def added_loss(self, cache: Any) -> float:
+        """Return the penalties on the outputs of both layers."""
+        pairs = zip(self._steps, cache, strict=False)
+        return sum((step.added_loss(c) for step, c in pairs if step.adds_loss), 0.0)
 
     def _merge(self, y_1: np.ndarray, y_2: np.ndarray) -> list[np.ndarray]:
         if self.merge_mode == "concat":
@@ -306,7 +318,7 @@ class Bidirectional(Layer):
             gradients = [[dy_1, *dstates[:half]], [dy_2, *dstates[half:]]]
 
         def run(i: int) -> Any:
-            return self._directions[i].backward(gradients[i], caches[i], accumulate=accumulate)
+            return self._steps[i].backward(gradients[i], caches[i], accumulate=accumulate)
 
         dx_1, dx_2 = at_once(run) if self._pays_at_once(shape) else (run(0), run(1))
         if not isinstance(dx_1, list):

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from fastgru.callbacks import Callback, Logs
+from fastgru.callbacks.base import Callback, Logs
 
 _REFRESH = 0.1  # seconds between two updates of the numbers beside a bar
 
@@ -54,7 +54,13 @@ def _columns() -> int:
 
 
 def _numbers(logs: Logs | None) -> str:
-    return "".join(f" - {name}: {value:.4f}" for name, value in (logs or {}).items())
+    return "".join(f" - {name}: {_number(value)}" for name, value in (logs or {}).items())
+
+
+def _number(value: Any) -> str:
+    if getattr(value, "ndim", 0):
+        return f"[{', '.join(map(_number, value))}]"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.4e}"
 
 
 def _duration(seconds: float) -> str:
@@ -128,8 +134,8 @@ class ProgressBar(Progress):
 
     def begin(self, title: str) -> None:
         """Open a bar as wide as the terminal, unless there is but one step."""
-        self._title = title
-        if self.params["steps"] > 1:
+        self._title, self._steps = title, 0
+        if self.params["steps"] != 1:
             from tqdm import tqdm  # type: ignore[import-untyped]
 
             self._bar = tqdm(
@@ -138,16 +144,17 @@ class ProgressBar(Progress):
                 file=sys.stderr,
                 ncols=_columns(),
                 nrows=24,  # asked of the terminal otherwise, which may not know
-                bar_format=_layout(),
+                bar_format=_layout() if self.params["steps"] else "{desc} {n_fmt} steps",
             )
         self._begun = self._shown = time.perf_counter()
 
     def advance(self, logs: Logs | None) -> None:
         """Advance the bar, and now and then the numbers beside it."""
+        self._steps += 1
         if self._bar is None:
             return
         now = time.perf_counter()
-        if now - self._shown >= _REFRESH:
+        if now - self._shown >= _REFRESH and self.params["steps"]:
             self._shown = now
             self._bar.bar_format = _layout(logs)
         self._bar.update()
@@ -158,7 +165,7 @@ class ProgressBar(Progress):
         if self._bar is not None:
             self._bar.leave = False
         self.close()
-        steps = self.params["steps"]
+        steps = self.params["steps"] or self._steps
         line = f"{self._title} {steps}/{steps} |{10 * _block()}| {_duration(seconds)}"
         print(line + _numbers(logs), file=sys.stderr, flush=True)
 

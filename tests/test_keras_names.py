@@ -73,6 +73,8 @@ def test_all_names_what_is_there():
 @pytest.mark.parametrize("module", FACES, ids=lambda module: module.__name__)
 def test_everything_is_also_at_the_top(module):
     names = [n for n in module.__all__ if n not in ("get", "serialize", "deserialize")]
+    if module is keras.metrics:  # some are losses, too: those are at the top
+        names = [name for name in names if name not in keras.losses.__all__]
     assert names
     for name in names:
         assert getattr(keras, name) is getattr(module, name) and name in keras.__all__

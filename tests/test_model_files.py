@@ -82,7 +82,7 @@ def same(a, b):
         lambda: optimizers.Adam(0.01, amsgrad=True, clipnorm=0.5),
         lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
         lambda: optimizers.RMSprop(0.01, centered=True, momentum=0.5),
-        lambda: optimizers.AdamW(0.01, use_ema=True, gradient_accumulation_steps=3),
+        lambda: optimizers.AdamW(0.01, gradient_accumulation_steps=3),
         lambda: optimizers.Adam(optimizers.schedules.ExponentialDecay(0.02, 5, 0.7)),
     ],
 )

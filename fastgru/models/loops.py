@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgru import _progress, _random, metrics
-from fastgru.backend import current_ops
+from fastgru import _progress
 from fastgru.callbacks import Callback, CallbackList, History
-from fastgru.models import nonfinite
-from fastgru.models.data import (
-    Labelled,
-    checked_count,
-    prepare,
-    split,
-    validation_pair,
-)
+from fastgru.models import data
+from fastgru.models.data import Arrays, Batch, Source, checked_count, optional_count
+from fastgru.models.sources import BATCH, Passes, is_stream, source_of
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model
-
-_BATCH = 32  # Keras' default
 
 
 class FitPlan:
@@ -37,19 +29,23 @@ class FitPlan:
         initial_epoch: Any,
         shuffle: Any,
         verbose: Any,
+        steps_per_epoch: Any,
+        validation_steps: Any,
         validation_batch_size: Any,
         validation_freq: Any,
     ) -> None:
-        self.batch_size = checked_count("batch_size", batch_size, _BATCH)
+        checked_count("batch_size", batch_size, BATCH)
+        checked_count("validation_batch_size", validation_batch_size, BATCH)
+        self.batch_size = batch_size
+        self.validation_batch_size = validation_batch_size
         self.epochs = checked_count("epochs", epochs, 1, least=0)
         self.initial_epoch = checked_count("initial_epoch", initial_epoch, 0, least=0)
         if not isinstance(shuffle, bool | np.bool_ | int):
             raise TypeError(f"shuffle: expected True or False, got {shuffle!r}")
         self.shuffle = bool(shuffle)
         self.verbose = _progress.checked_verbosity(verbose)
-        self.validation_batch_size = checked_count(
-            "validation_batch_size", validation_batch_size, self.batch_size
-        )
+        self.steps_per_epoch = optional_count("steps_per_epoch", steps_per_epoch)
+        self.validation_steps = optional_count("validation_steps", validation_steps)
         self.validation_freq = checked_count("validation_freq", validation_freq, 1)
 
 
@@ -60,62 +56,133 @@ class Pass:
     ----------
     model : Model
         The model, compiled.
-    data : Labelled
-        Batches will have the shapes of these, the number of samples aside.
     """
 
-    def __init__(self, model: Model, data: Labelled) -> None:
-        assert model.compiled is not None and model.compiled.loss is not None
+    def __init__(self, model: Model) -> None:
+        assert model.compiled is not None
         self.model = model
-        self.loss = model.compiled.loss
         self.optimizer = model.compiled.optimizer
-        self.logits = model.output_activation in self.loss.takes_logits_of
-        self.metrics = [
-            metrics.for_shapes(metric, data.y.shape, data.output_shape)
-            for metric in model.compiled.metrics
-        ]
-        self._warned = False
+        self.targets = model.targets()
+        self.several = len(self.targets) > 1
+        flags = [target.logits for target in self.targets]
+        self._logits: Any = flags if self.several else flags[0]
+        self._out_list = isinstance(model.output_activation, list)
+        if self._out_list:
+            self._logits = flags
+        self._penalized: list[Any] = []
+        self._metrics: list[tuple[str, Any]] | None = None
+        self._told = False
         self.reset()
+
+    def fit_to(self, example: Arrays) -> None:
+        """Require that metrics fit the labels, before anything changes."""
+        assert example.y is not None
+        shapes = [leaf.shape for leaf in example.x]
+        found = self.model.compute_output_shape(shapes if example.in_list else shapes[0])
+        outputs = found if isinstance(found, list) else [found]
+        for target, y, shape in zip(self.targets, example.y, outputs, strict=True):
+            if y is not None:
+                target.fit_to(y.shape, shape)
+        self._list_metrics()
+
+    def _list_metrics(self) -> None:
+        self._metrics = [
+            pair
+            for target in self.targets
+            for pair in zip(getattr(target, "names", ()), target.metrics or (), strict=True)
+        ]
+        directions = {name: metric.direction for name, metric in self._metrics}
+        self.model.metric_directions = directions
+
+    def begin(self, example: Arrays) -> None:
+        """Build the model, if it is not, and bind the optimizer: the first changes of a fit."""
+        self.fit_to(example)
+        model = self.model
+        if not model.built:
+            model.build(example.input_shape())
+        weights = model.weights
+        self.optimizer.bind(weights)
+        self.find_penalties()
+
+    def find_penalties(self) -> None:
+        """Find the weights with regularizers."""
+        self._penalized = [w for w in self.model.weights if w.trainable and w.regularizer]
 
     def reset(self) -> None:
         """Begin anew."""
         self._total = 0.0
         self._count = 0
-        for metric in self.metrics:
+        self._totals = [0.0] * len(self.targets) if self.several else []
+        for _, metric in self._metrics or ():
             metric.reset_state()
 
-    def train(self, x: np.ndarray, y: np.ndarray) -> None:
+    def train(self, batch: Batch) -> None:
         """Take one training step on a batch."""
-        y_pred, caches = self.model.forward(x, training=True, logits=self.logits)
-        gradient = self._measure(y, y_pred)
-        if not (math.isfinite(self._total) or self._warned):
-            self._warned = True
-            nonfinite.warn(self.model, x, self._total)
-        self.model.backward(gradient, caches)
+        self.learn(batch)
         self.optimizer.step()
 
-    def test(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Take in a batch without learning from it."""
-        self._measure(y, self.model.forward(x, logits=self.logits)[0])
+    def learn(self, batch: Batch) -> None:
+        """Write the gradients of a batch."""
+        model = self.model
+        y_pred, run = model.forward(batch.x, training=True, mask=batch.mask, logits=self._logits)
+        gradient = self._measure(batch, y_pred, run, True)
+        model.backward(gradient, run)
+        for weight in self._penalized:
+            weight.gradient += weight.regularizer.gradient(weight.array)
 
-    def _measure(self, y: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    def test(self, batch: Batch) -> None:
+        """Take in a batch without learning from it."""
+        y_pred, run = self.model.forward(batch.x, mask=batch.mask, logits=self._logits)
+        self._measure(batch, y_pred, run, False)
+
+    def _measure(self, batch: Batch, y_pred: Any, run: Any, learn: bool) -> Any:
         """Take in labels and outputs; return the gradient of the outputs."""
-        loss, gradient = self.loss.measure(y, y_pred, self.logits)
-        count = len(y)
-        self._total += loss * count
-        self._count += count
-        if self.metrics:
-            if self.logits:  # the only activation that a loss looks through, as yet
-                y_pred = current_ops().sigmoid(y_pred)
-            for metric in self.metrics:
-                metric.add(y, y_pred)
+        gradient: Any
+        if self._out_list:
+            loss, gradient = self._measure_each(batch, y_pred, run.masks, learn)
+        else:
+            target = self.targets[0]
+            loss, gradient = target.measure(batch.y, y_pred, batch.weights, run.masks[0], learn)
+            loss *= target.weight
+        loss += run.added_loss
+        for weight in self._penalized:
+            loss += weight.regularizer(weight.array)
+        if not math.isfinite(loss) and learn and not self._told:
+            from fastgru.models import nonfinite
+
+            self._told = True  # once is enough
+            nonfinite.warn(self.model, batch.x, loss)
+        self._total += loss * batch.size
+        self._count += batch.size
         return gradient
 
-    def logs(self) -> dict[str, float]:
+    def _measure_each(
+        self, batch: Batch, y_pred: list[Any], masks: list[Any], learn: bool
+    ) -> tuple[float, list[Any]]:
+        total, gradients = 0.0, []
+        weights = batch.weights or [None] * len(y_pred)
+        for i, target in enumerate(self.targets):
+            loss, gradient = 0.0, None
+            if batch.y[i] is not None:
+                loss, gradient = target.measure(batch.y[i], y_pred[i], weights[i], masks[i], learn)
+            if self.several:
+                self._totals[i] += loss * batch.size
+            total += target.weight * loss
+            gradients.append(gradient)
+        return total, gradients
+
+    def logs(self) -> dict[str, Any]:
         """Return the loss and the metrics so far, by name."""
-        logs = {"loss": self._total / self._count}
-        for metric in self.metrics:
-            logs[metric.name] = metric.result()
+        count = self._count or 1
+        logs: dict[str, Any] = {"loss": self._total / count}
+        if self.several:
+            counted = [(t, s) for t, s in zip(self.targets, self._totals, strict=True) if t.loss]
+            if len(counted) > 1:
+                logs |= {f"{target.prefix}loss": total / count for target, total in counted}
+        if self._metrics is None:
+            self._list_metrics()
+        for name, metric in self._metrics or ():
+            logs[name] = metric.result()
         return logs
 
 
@@ -123,6 +190,8 @@ def fit(
     model: Model,
     x: Any,
     y: Any,
+    sample_weight: Any,
+    class_weight: Any,
     plan: FitPlan,
     callbacks: Callback | Sequence[Callback] | None,
     validation_split: float,
@@ -130,12 +199,18 @@ def fit(
 ) -> History:
     """Train a model: see `Model.fit`."""
     require_compiled(model, "fit")
-    data, held_out = prepare(model, x, y), None
-    if validation_data is not None:
-        held_out = prepare(model, *validation_pair(validation_data), "validation_data: ")
-    elif validation_split:
-        data, held_out = split(data, validation_split)
-    steps = -(-len(data.x) // plan.batch_size)
+    source = source_of(
+        model,
+        x,
+        y,
+        sample_weight,
+        class_weight=class_weight,
+        batch_size=plan.batch_size,
+        shuffle=plan.shuffle,
+    )
+    source, held_out = _held_out(model, source, plan, validation_split, validation_data)
+    example = source.example()
+    tested = None if held_out is None else held_out.source.example()
     history = History()
     progress = _progress.for_verbosity(plan.verbose)
     called = CallbackList(
@@ -143,85 +218,143 @@ def fit(
         model,
         verbose=plan.verbose,
         epochs=plan.epochs,
-        steps=steps,
+        steps=plan.steps_per_epoch or source.steps,
     )
-    training = _begin_training(model, data)
+    testing = None
+    if tested is not None:
+        testing = Pass(model)
+        testing.fit_to(tested)
+    training = Pass(model)
+    training.begin(example)
+    passes = Passes(source, plan.steps_per_epoch, plan.shuffle, False)
 
-    logs: dict[str, float] = {}
+    logs: dict[str, Any] = {}
     model.history = history
     model.stop_training = False
     called.call("on_train_begin", {})
     try:
         for epoch in range(plan.initial_epoch, plan.epochs):
             called.call("on_epoch_begin", epoch, {})
-            _train_epoch(training, data, plan, called)
+            training.reset()
+            if not _train_epoch(training, passes, called):
+                break
             logs = training.logs()
-            if held_out is not None and (epoch + 1) % plan.validation_freq == 0:
-                tested = _test(Pass(model, held_out), held_out, plan.validation_batch_size, called)
-                logs |= {f"val_{name}": value for name, value in tested.items()}
+            if testing is not None and (epoch + 1) % plan.validation_freq == 0:
+                assert held_out is not None
+                testing.reset()
+                testing.find_penalties()
+                found = _test(testing, held_out, called)
+                logs |= {f"val_{name}": value for name, value in found.items()}
             called.call("on_epoch_end", epoch, logs)
-            if model.stop_training:
+            if model.stop_training or passes.ran_out:
                 break
     finally:
         for bar in progress:
             bar.close()
+    training.optimizer.finalize()
     called.call("on_train_end", logs)
     return history
 
 
-def _begin_training(model: Model, data: Labelled) -> Pass:
-    """Build the model, if it is not, and bind the optimizer: the first changes of a fit."""
-    training = Pass(model, data)
-    if not model.built:
-        model.build((None, *data.x.shape[1:]))
-    training.optimizer.bind(model.weights)
-    return training
+def _held_out(
+    model: Model, source: Source, plan: FitPlan, share: float, given: Any
+) -> tuple[Source, Passes | None]:
+    """Return what to train on and what to test on."""
+    if given is not None:
+        where, size = "validation_data: ", plan.validation_batch_size
+        x, y, weights = validation_data(given)
+        if size is None and y is not None:
+            size = plan.batch_size
+        found = source_of(model, x, y, weights, batch_size=size, where=where)
+        return source, Passes(found, plan.validation_steps, False, _may_sort(model))
+    if not share:
+        return source, None
+    if not isinstance(source, Arrays):
+        raise ValueError(
+            "validation_split: expected arrays in memory to take a share of; give validation_data"
+        )
+    source, rest = data.split(source, share)
+    rest.batch_size = plan.validation_batch_size or source.batch_size
+    rest.steps = -(-rest.count // rest.batch_size)
+    return source, Passes(rest, plan.validation_steps, False, _may_sort(model))
 
 
-def _train_epoch(training: Pass, data: Labelled, plan: FitPlan, called: CallbackList) -> None:
-    model = training.model
-    training.reset()
+def validation_data(given: Any) -> tuple[Any, Any, Any]:
+    """Return validation samples, labels and weights; the last two are None for a stream.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a tuple of two or three nor a stream.
+    """
+    if is_stream(given):
+        return given, None, None
+    if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+        raise TypeError(
+            "validation_data: expected a tuple (x, y) or (x, y, sample_weight), "
+            f"got {type(given).__name__}"
+        )
+    return (*given, None)[:3]
+
+
+def _may_sort(model: Model) -> bool:
+    """Tell whether the order of samples is of no account: no layer keeps states."""
+    return not any(getattr(layer, "stateful", False) for layer in model.layers)
+
+
+def _train_epoch(training: Pass, passes: Passes, called: CallbackList) -> bool:
+    """Train on the batches of an epoch; return whether there were any."""
+    model, batch = training.model, -1
     begins, ends = called.has("on_train_batch_begin"), called.has("on_train_batch_end")
-    count, size = len(data.x), plan.batch_size
-    order = _random.generator().permutation(count) if plan.shuffle else None
-    for batch, start in enumerate(range(0, count, size)):
+    for batch, given in enumerate(passes):
         if begins:
             called.call("on_train_batch_begin", batch, {})
-        training.train(*data.batch(start, start + size, order))
+        training.train(given)
         if ends:
             called.call("on_train_batch_end", batch, training.logs())
         if model.stop_training:
             break
+    if batch < 0 and not passes.ran_out:
+        passes.warn()
+    return batch >= 0
 
 
 def evaluate(
     model: Model,
     x: Any,
     y: Any,
+    sample_weight: Any,
     batch_size: Any,
+    steps: Any,
     verbose: Any,
     callbacks: Callback | Sequence[Callback] | None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return loss and metrics by name: see `Model.evaluate`."""
     require_compiled(model, "evaluate")
     model.require_built("evaluate")
-    size = checked_count("batch_size", batch_size, _BATCH)
-    data = prepare(model, x, y)
-    steps = -(-len(data.x) // size)
+    steps = optional_count("steps", steps)
+    checked_count("batch_size", batch_size, BATCH)
+    source = source_of(model, x, y, sample_weight, batch_size=batch_size)
+    tested = Pass(model)
+    tested.fit_to(source.example())
+    tested.find_penalties()
     bars = _progress.for_verbosity(verbose)
-    called = CallbackList([*CallbackList(callbacks).callbacks, *bars], model, steps=steps)
+    called = CallbackList(
+        [*CallbackList(callbacks).callbacks, *bars], model, steps=steps or source.steps
+    )
+    tested.reset()
     try:
-        return _test(Pass(model, data), data, size, called)
+        return _test(tested, Passes(source, steps, False, _may_sort(model)), called)
     finally:
         for bar in bars:
             bar.close()
 
 
-def _test(tested: Pass, data: Labelled, size: int, called: CallbackList) -> dict[str, float]:
+def _test(tested: Pass, passes: Passes, called: CallbackList) -> dict[str, Any]:
     called.call("on_test_begin", {})
-    for batch, start in enumerate(range(0, len(data.x), size)):
+    for batch, given in enumerate(passes):
         called.call("on_test_batch_begin", batch, {})
-        tested.test(*data.batch(start, start + size))
+        tested.test(given)
         if called.has("on_test_batch_end"):
             called.call("on_test_batch_end", batch, tested.logs())
     logs = tested.logs()
@@ -229,52 +362,38 @@ def _test(tested: Pass, data: Labelled, size: int, called: CallbackList) -> dict
     return logs
 
 
-def predict(
+def on_batch(
     model: Model,
+    what: str,
     x: Any,
-    batch_size: Any,
-    verbose: Any,
-    callbacks: Callback | Sequence[Callback] | None,
-) -> np.ndarray:
-    """Return the outputs for samples: see `Model.predict`."""
-    model.require_built("predict")
-    size = checked_count("batch_size", batch_size, _BATCH)
-    array = model.check_input("x", x)
-    steps = -(-len(array) // size)
-    bars = _progress.for_verbosity(verbose)
-    called = CallbackList([*CallbackList(callbacks).callbacks, *bars], model, steps=steps)
-    try:
-        called.call("on_predict_begin", {})
-        parts = []
-        for batch, start in enumerate(range(0, max(1, len(array)), size)):
-            called.call("on_predict_batch_begin", batch, {})
-            parts.append(model.forward(array[start : start + size])[0])
-            called.call("on_predict_batch_end", batch, {"outputs": parts[-1]})
-        called.call("on_predict_end", {})
-    finally:
-        for bar in bars:
-            bar.close()
-    outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return outputs.copy() if np.may_share_memory(outputs, array) else outputs
+    y: Any,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+) -> dict[str, Any]:
+    """Do what `train_on_batch`, `grads_on_batch` or `test_on_batch` says; return the logs."""
+    require_compiled(model, what)
+    require_arrays(x)
+    if what == "test_on_batch":
+        model.require_built(what)
+    arrays = data.prepare(model, x, y, sample_weight, class_weight)
+    run = Pass(model)
+    if what == "test_on_batch":
+        run.fit_to(arrays)
+        run.find_penalties()
+    else:
+        run.begin(arrays)
+    run.reset()
+    batch = arrays.batch(slice(None))
+    {"train_on_batch": run.train, "grads_on_batch": run.learn, "test_on_batch": run.test}[what](
+        batch
+    )
+    return run.logs()
 
 
-def train_on_batch(model: Model, x: Any, y: Any) -> dict[str, float]:
-    """Take one step: see `Model.train_on_batch`."""
-    require_compiled(model, "train_on_batch")
-    data = prepare(model, x, y)
-    training = _begin_training(model, data)
-    training.train(data.x, data.y)
-    return training.logs()
-
-
-def test_on_batch(model: Model, x: Any, y: Any) -> dict[str, float]:
-    """Return loss and metrics of a batch: see `Model.test_on_batch`."""
-    require_compiled(model, "test_on_batch")
-    model.require_built("test_on_batch")
-    data = prepare(model, x, y)
-    tested = Pass(model, data)
-    tested.test(data.x, data.y)
-    return tested.logs()
+def require_arrays(x: Any) -> None:
+    """Raise a TypeError for what gives batches, where one batch is wanted."""
+    if is_stream(x):
+        raise TypeError(f"x: expected arrays, got {type(x).__name__}")
 
 
 def require_compiled(model: Model, what: str) -> None:

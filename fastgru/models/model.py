@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from fastgru import losses, metrics, optimizers
-from fastgru._configurable import refuse
+from fastgru import optimizers
 from fastgru.callbacks import Callback, History
-from fastgru.models import loops, model_files
+from fastgru.models import loops, model_files, objective, prediction
 from fastgru.models.network import Network
-
-
-class Compiled(NamedTuple):
-    """What `compile` was given, looked up."""
-
-    optimizer: optimizers.Optimizer
-    loss: losses.Loss | None
-    metrics: list[metrics.Metric | str]
+from fastgru.models.objective import Compiled, Target
 
 
 class Model(Network):
@@ -40,6 +32,8 @@ class Model(Network):
         Of the last fit; None before.
     stop_training : bool
         Set by a callback, it ends fit after the batch.
+    metric_directions : dict of str to str
+        For the metrics of the last pass, by name in the logs, which way is better.
     """
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
@@ -55,6 +49,7 @@ class Model(Network):
         self.stop_training = False
         self.history: History | None = None
         self.compiled: Compiled | None = None
+        self.metric_directions: dict[str, str] = {}
 
     def compile(
         self,
@@ -72,14 +67,18 @@ class Model(Network):
 
         Parameters
         ----------
-        optimizer : str or Optimizer
-            The optimizer. Keras' default, ``"rmsprop"``, is not served yet: name one.
-        loss : str or Loss
-            The loss.
-        metrics : str or Metric, or a list of these, optional
-            What to report beside the loss. ``"accuracy"`` becomes the one that fits the labels.
-        loss_weights, weighted_metrics : None
-            Not served yet.
+        optimizer : str or Optimizer, default "rmsprop"
+            The optimizer.
+        loss : str or Loss, or a list or dict of these, optional
+            The loss; for several outputs that of each, or one for all. None for an output leaves
+            it out.
+        loss_weights : float, or a list or dict of these, optional
+            What each loss counts in their sum.
+        metrics : str, Metric or function, or a list of these, optional
+            What to report beside the loss; for several outputs a list of lists, or a dict by
+            outputs. ``"accuracy"`` becomes the one that fits the labels.
+        weighted_metrics : str, Metric or function, or a list of these, optional
+            The same, weighted by the weights of the samples.
         run_eagerly, steps_per_execution, jit_compile, auto_scale_loss
             Hints, without effect.
 
@@ -92,12 +91,27 @@ class Model(Network):
         TypeError
             For anything that is no name and no object of the kind.
         """
-        refuse("compile", loss_weights=loss_weights, weighted_metrics=weighted_metrics)
-        self.compiled = Compiled(
+        self.compiled = objective.checked(
             optimizers.get(optimizer),
-            None if loss is None else losses.get(loss),
-            _checked_metrics(metrics),
+            loss,
+            loss_weights,
+            metrics,
+            weighted_metrics,
+            self._several(),
         )
+
+    def _several(self) -> list[str] | None:
+        """Return the names of the outputs if there are several, else None."""
+        names: list[str] = getattr(self, "output_names", [])
+        return names if len(names) > 1 else None
+
+    def targets(self) -> list[Target]:
+        """Return what training aims at, output by output."""
+        assert self.compiled is not None
+        ends = self.output_activation
+        if isinstance(ends, list) and len(ends) == 1:
+            ends = ends[0]
+        return objective.targets_of(self.compiled, ends, self._several())
 
     @property
     def optimizer(self) -> optimizers.Optimizer | None:
@@ -105,8 +119,8 @@ class Model(Network):
         return None if self.compiled is None else self.compiled.optimizer
 
     @property
-    def loss(self) -> losses.Loss | None:
-        """The loss, None before compile."""
+    def loss(self) -> Any:
+        """The loss, a list of them for several outputs, None before compile."""
         return None if self.compiled is None else self.compiled.loss
 
     def fit(
@@ -135,8 +149,16 @@ class Model(Network):
 
         Parameters
         ----------
-        x, y : array_like
-            Samples and labels. Labels of shape (B,) are taken for (B, 1).
+        x : array_like, list, dict, or what gives batches
+            Samples: an array; a list or dict of arrays for several inputs; a list of sequences of
+            different lengths, which are padded batch by batch under a mask (and, shuffled, go by
+            length); an array on a disk (np.memmap), of which only batches are read; a generator or
+            iterable of batches ``(x, y)`` or ``(x, y, sample_weight)``; an object whose
+            ``__getitem__`` returns such batches by number and that has a ``__len__`` (and may have
+            `on_epoch_end`).
+        y : array_like, list or dict, optional
+            Labels; a list or dict for several outputs, none where `x` gives batches. Labels of
+            shape (B,) are taken for (B, 1).
         batch_size : int, default 32
             Samples in a training step; the last step of an epoch may have fewer.
         epochs : int, default 1
@@ -147,18 +169,25 @@ class Model(Network):
             Called on the way.
         validation_split : float, default 0
             The share of the samples, the last of them, to hold out and test after each epoch.
-        validation_data : tuple (x, y), optional
-            Samples and labels to test after each epoch.
+        validation_data : tuple (x, y) or (x, y, sample_weight), or what gives batches, optional
+            What to test on after each epoch.
         shuffle : bool, default True
             Whether to draw a new order of the samples for each epoch.
+        class_weight : dict of int to float, optional
+            The weight of each class, 1 for those that are not in it.
+        sample_weight : array_like, optional
+            The weight of each sample, (B,), or of each step, (B, T); a list or dict for several
+            outputs.
+        steps_per_epoch : int, optional
+            The batches of an epoch, which then goes on where the last one stopped.
+        validation_steps : int, optional
+            The batches of a test.
         initial_epoch : int, default 0
             The epoch to begin with.
         validation_batch_size : int, optional
             Otherwise `batch_size`.
         validation_freq : int, default 1
             The number of epochs from one test on the validation data to the next.
-        class_weight, sample_weight, steps_per_epoch, validation_steps : None
-            Not served yet.
 
         Returns
         -------
@@ -171,26 +200,36 @@ class Model(Network):
             Before compile, and for data that do not fit the model or the loss.
         TypeError
             For data that are not numbers, and for arguments of wrong types.
-        NotImplementedError
-            For arguments that are not served yet.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the loss is no finite number: with the layer, the step and the gate that made it so.
+        UserWarning
+            If a generator ends before the last epoch does.
         """
-        refuse(
-            "fit",
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-        )
         plan = loops.FitPlan(
             batch_size=batch_size,
             epochs=epochs,
             initial_epoch=initial_epoch,
             shuffle=shuffle,
             verbose=verbose,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
             validation_batch_size=validation_batch_size,
             validation_freq=validation_freq,
         )
-        return loops.fit(self, x, y, plan, callbacks, validation_split, validation_data)
+        return loops.fit(
+            self,
+            x,
+            y,
+            sample_weight,
+            class_weight,
+            plan,
+            callbacks,
+            validation_split,
+            validation_data,
+        )
 
     def evaluate(
         self,
@@ -207,8 +246,8 @@ class Model(Network):
 
         Parameters
         ----------
-        x, y : array_like
-            Samples and labels.
+        x, y
+            Samples and labels, as :meth:`fit` takes them.
         batch_size : int, default 32
             Samples that are computed at once.
         verbose : {"auto", 0, 1, 2}
@@ -217,8 +256,10 @@ class Model(Network):
             Called on the way.
         return_dict : bool, default False
             Whether to return a dict by name.
-        sample_weight, steps : None
-            Not served yet.
+        sample_weight : array_like, optional
+            As :meth:`fit` takes it.
+        steps : int, optional
+            The number of batches; otherwise all.
 
         Returns
         -------
@@ -227,11 +268,10 @@ class Model(Network):
 
         Raises
         ------
-        ValueError, TypeError, NotImplementedError
+        ValueError, TypeError
             As :meth:`fit`.
         """
-        refuse("evaluate", sample_weight=sample_weight, steps=steps)
-        logs = loops.evaluate(self, x, y, batch_size, verbose, callbacks)
+        logs = loops.evaluate(self, x, y, sample_weight, batch_size, steps, verbose, callbacks)
         return _as_keras_returns(logs, return_dict)
 
     def predict(
@@ -241,23 +281,29 @@ class Model(Network):
         verbose: Any = "auto",
         steps: int | None = None,
         callbacks: Callback | Sequence[Callback] | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Return the outputs for samples.
 
         Several threads may predict with one model at once.
 
         Parameters
         ----------
-        x : array_like
-            Samples; none at all are fine.
+        x
+            Samples, as :meth:`fit` takes them; none at all are fine.
         batch_size : int, default 32
             Samples that are computed at once.
         verbose : {"auto", 0, 1, 2}
             1, the default, draws a bar on a terminal.
         callbacks : Callback or list of Callback, optional
             Called on the way.
-        steps : None
-            Not served yet.
+        steps : int, optional
+            The number of batches; otherwise all.
+
+        Returns
+        -------
+        ndarray, or a list
+            The outputs in the order of the samples, a list for several outputs. An output with a
+            step for each step of samples of different lengths is a list of arrays, one for each.
 
         Raises
         ------
@@ -266,8 +312,7 @@ class Model(Network):
         TypeError
             For data that are not numbers.
         """
-        refuse("predict", steps=steps)
-        return loops.predict(self, x, batch_size, verbose, callbacks)
+        return prediction.predict(self, x, batch_size, steps, verbose, callbacks)
 
     def train_on_batch(
         self,
@@ -278,20 +323,67 @@ class Model(Network):
         return_dict: bool = False,
     ) -> Any:
         """Take one training step; return loss and metrics of this batch, as :meth:`evaluate`."""
-        refuse("train_on_batch", sample_weight=sample_weight, class_weight=class_weight)
-        return _as_keras_returns(loops.train_on_batch(self, x, y), return_dict)
+        logs = loops.on_batch(self, "train_on_batch", x, y, sample_weight, class_weight)
+        return _as_keras_returns(logs, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """Return loss and metrics of one batch, as :meth:`evaluate`."""
-        refuse("test_on_batch", sample_weight=sample_weight)
-        return _as_keras_returns(loops.test_on_batch(self, x, y), return_dict)
+        logs = loops.on_batch(self, "test_on_batch", x, y, sample_weight)
+        return _as_keras_returns(logs, return_dict)
 
-    def predict_on_batch(self, x: Any) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch."""
-        count = len(x) if hasattr(x, "__len__") else 1
-        return self.predict(x, batch_size=max(1, count), verbose=0)
+        loops.require_arrays(x)
+        return self.predict(x, batch_size=2**31, verbose=0)
+
+    # ---- steps in two halves: what comes in between is the caller's ----
+
+    def grads_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, Any]:
+        """Write the gradients of a batch into :attr:`gradients`, and learn nothing from it yet.
+
+        Returns
+        -------
+        dict of str to float
+            The loss and the metrics of this batch.
+        """
+        return loops.on_batch(self, "grads_on_batch", x, y, sample_weight)
+
+    @property
+    def gradients(self) -> np.ndarray:
+        """The gradients of all weights in their order, in one array that may be written to.
+
+        Those of a step are there after :meth:`grads_on_batch`; :meth:`apply_gradients` takes them
+        from there. Those of weights that are frozen have no meaning.
+
+        Raises
+        ------
+        ValueError
+            If the model is not built, or shares weights with another that holds them.
+        """
+        self.require_built("gradients")
+        buffers = list(dict.fromkeys(weight.buffer for weight in self.weights))
+        if len(buffers) != 1:
+            raise ValueError(
+                f"gradients: {self.name!r} has weights in {len(buffers)} places, because it shares "
+                "layers with another model"
+            )
+        return buffers[0].gradients
+
+    def apply_gradients(self) -> None:
+        """Let the optimizer take a step along :attr:`gradients`."""
+        loops.require_compiled(self, "apply_gradients")
+        self.require_built("apply_gradients")
+        assert self.optimizer is not None
+        self.optimizer.bind(self.weights)
+        self.optimizer.step()
+
+    def reset_states(self) -> None:
+        """Begin all stateful layers anew, with states of 0."""
+        for layer in self.layers:
+            if hasattr(layer, "reset_states"):
+                layer.reset_states()
 
     def save(
         self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None
@@ -318,16 +410,6 @@ class Model(Network):
             Passed to :func:`json.dumps`.
         """
         return model_files.to_json(self, **options)
-
-
-def _checked_metrics(given: Any) -> list[metrics.Metric | str]:
-    if given is None:
-        return []
-    found = [metrics.check(m) for m in (given if isinstance(given, list | tuple) else [given])]
-    names = [m if isinstance(m, str) else m.name for m in found]
-    if len(set(names)) < len(names) or "loss" in names:
-        raise ValueError(f"metrics: expected names that differ, and none 'loss', got {names}")
-    return found
 
 
 def _as_keras_returns(logs: dict[str, float], return_dict: bool) -> Any:

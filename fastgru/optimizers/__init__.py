@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastgru._configurable import Registry
-from fastgru.optimizers import schedules
+from fastgru.optimizers import schedules as schedules
 from fastgru.optimizers.base import Optimizer
 from fastgru.optimizers.methods import SGD, Adam, AdamW, RMSprop
 
@@ -20,7 +20,6 @@ __all__ = [
     "RMSprop",
     "deserialize",
     "get",
-    "schedules",
     "serialize",
 ]
 

@@ -147,8 +147,8 @@ def test_a_gru_layer_called_on_arrays(backend, reset_after, go_backwards, return
         "return_sequences": return_sequences,
         "return_state": True,
     }
-    theirs, ours = keras.layers.GRU(9, **arguments), fastgru.layers.GRU(9, **arguments)
-    ours._dtype = np.dtype("float64")
+    theirs = keras.layers.GRU(9, **arguments)
+    ours = fastgru.layers.GRU(9, dtype="float64", **arguments)
     state = RNG.normal(size=(40, 9))
     theirs(FEATURES)
     ours(FEATURES)

@@ -1,11 +1,11 @@
-"""Callbacks: what a caller wants done at certain points of fit, evaluate and predict."""
+"""The base of callbacks, their list, and the two simplest: History and LambdaCallback."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-__all__ = ["Callback", "CallbackList", "History"]
+from fastgru._naming import did_you_mean
 
 Logs = dict[str, Any]
 
@@ -116,6 +116,55 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+
+
+class LambdaCallback(Callback):
+    """Calls functions.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin, \
+on_train_batch_end : callable, optional
+        Called with what the method of this name is called with.
+    **hooks : callable
+        The same for the other methods, such as ``on_test_end``.
+
+    Raises
+    ------
+    TypeError
+        If there is no method of such a name, or something can't be called.
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **hooks: Callable[..., Any],
+    ) -> None:
+        super().__init__()
+        hooks |= {
+            name: function
+            for name, function in {
+                "on_epoch_begin": on_epoch_begin,
+                "on_epoch_end": on_epoch_end,
+                "on_train_begin": on_train_begin,
+                "on_train_end": on_train_end,
+                "on_train_batch_begin": on_train_batch_begin,
+                "on_train_batch_end": on_train_batch_end,
+            }.items()
+            if function is not None
+        }
+        for name, function in hooks.items():
+            if name not in _HOOKS:
+                close = did_you_mean(name, _HOOKS) or f"; known: {', '.join(_HOOKS)}"
+                raise TypeError(f"LambdaCallback: unknown argument {name!r}{close}")
+            if not callable(function):
+                raise TypeError(f"{name}: expected a function, got {function!r}")
+            setattr(self, name, function)
 
 
 _HOOKS = [name for name in vars(Callback) if name.startswith("on_")]

@@ -1,0 +1,234 @@
+"""What training aims at: the losses and metrics of a model's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastgru import activations, losses, metrics
+from fastgru.backend import current_ops
+from fastgru.losses.base import spread
+from fastgru.optimizers import Optimizer
+
+
+class Compiled(NamedTuple):
+    """What `compile` was given, looked up: lists where there are several outputs."""
+
+    optimizer: Optimizer
+    loss: Any
+    loss_weights: Any
+    metrics: Any
+    weighted_metrics: Any
+
+
+class Target:
+    """The loss and the metrics of one output.
+
+    Parameters
+    ----------
+    compiled : tuple
+        Loss (or None), its weight, metrics and weighted metrics: those of this output.
+    activation : str or None
+        What the output ends with and can be left off.
+    prefix : str
+        What the names of this output's metrics begin with.
+    """
+
+    def __init__(
+        self, compiled: tuple[Any, float, list[Any], list[Any]], activation: str | None, prefix: str
+    ) -> None:
+        self.loss, self.weight, self._metrics, self._weighted = compiled
+        self.logits = self.loss is not None and activation in self.loss.takes_logits_of
+        self.activation, self.prefix = activation, prefix
+        self.metrics: list[metrics.Metric] | None = None
+
+    def fit_to(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
+        """Choose the metrics that fit labels and outputs of these shapes; require that all do."""
+        every = [
+            (metrics.for_shapes(metric, y_shape, output_shape), weighted)
+            for given, weighted in ((self._metrics, False), (self._weighted, True))
+            for metric in given
+        ]
+        self.metrics = [metric for metric, _ in every]
+        self._uses = [
+            (metric, weighted, self.logits and self.activation not in metric.takes_logits_of)
+            for metric, weighted in every
+        ]
+        self._activates = any(needs for *_, needs in self._uses)
+        names: list[str] = []
+        for metric, weighted in every:
+            names.append(_new_name(self.prefix, metric.name, weighted, names))
+        self.names = names
+
+    def measure(
+        self,
+        y: np.ndarray,
+        y_pred: np.ndarray,
+        weights: np.ndarray | None,
+        mask: np.ndarray | None,
+        learn: bool,
+    ) -> tuple[float, np.ndarray | None]:
+        """Return the loss and, to learn from, the weighted loss' gradient; take in the metrics."""
+        factor = self.weight if learn else None
+        result: tuple[float, np.ndarray | None] = (0.0, None)
+        if self.loss is not None:
+            result = self.loss.measure(y, y_pred, self.logits, weights, mask, factor)
+        if self.metrics is None:
+            self.fit_to(y.shape, y_pred.shape)
+        if self.metrics:
+            self._count(y, y_pred, weights, mask)
+        return result
+
+    def _count(
+        self,
+        y: np.ndarray,
+        y_pred: np.ndarray,
+        weights: np.ndarray | None,
+        mask: np.ndarray | None,
+    ) -> None:
+        plain = y_pred
+        if self._activates:
+            if self.activation == "sigmoid":
+                plain = current_ops().sigmoid(y_pred)
+            else:
+                plain = activations.get(self.activation)(y_pred)
+        both = mask
+        if weights is not None:
+            both = weights if mask is None else spread(weights, mask.shape) * mask
+        for metric, weighted, needs_plain in self._uses:
+            how_much = both if weighted else mask
+            if needs_plain:
+                metric.add(y, plain, how_much)
+            else:
+                metric.add(y, y_pred, how_much, self.logits)
+
+
+def _new_name(prefix: str, name: str, weighted: bool, taken: list[str]) -> str:
+    """Return the name of a metric in logs, told from those that are taken as in Keras."""
+    if prefix + name not in taken:
+        return prefix + name
+    return f"{prefix}weighted_{name}" if weighted else f"{prefix}{name}_1"
+
+
+def targets_of(compiled: Compiled, activation: Any, names: Sequence[str] | None) -> list[Target]:
+    """Return the targets of a model's outputs; `names` for several."""
+    if names is None:
+        weight = 1.0 if compiled.loss_weights is None else compiled.loss_weights
+        given = compiled.loss, weight, compiled.metrics, compiled.weighted_metrics
+        return [Target(given, activation, "")]
+    weights = compiled.loss_weights or [1.0] * len(names)
+    found = zip(compiled.loss, weights, compiled.metrics, compiled.weighted_metrics, strict=True)
+    return [
+        Target(given, end, f"{name}_")
+        for given, end, name in zip(found, activation, names, strict=True)
+    ]
+
+
+# ---- what compile was given ----------------------------------------------------------------------
+
+
+def checked(
+    optimizer: Optimizer,
+    loss: Any,
+    loss_weights: Any,
+    given_metrics: Any,
+    weighted_metrics: Any,
+    names: Sequence[str] | None,
+) -> Compiled:
+    """Return what `compile` was given, looked up; `names` are those of several outputs.
+
+    Raises
+    ------
+    ValueError, TypeError, NotImplementedError
+        As :meth:`Model.compile`.
+    """
+    if names is None:
+        loss = None if loss is None else _loss(_only("loss", loss))
+        weight = _only("loss_weights", loss_weights)
+        if weight is not None:
+            weight = _weight(weight)
+        found = _metrics("metrics", given_metrics), _metrics("weighted_metrics", weighted_metrics)
+        _check_names(found[0])
+        return Compiled(optimizer, loss, weight, *found)
+    if loss is not None:
+        if not isinstance(loss, list | tuple | Mapping):
+            loss = [loss] * len(names)
+        loss = [None if one is None else _loss(one) for one in _for_each("loss", loss, names)]
+    weights = loss_weights
+    if weights is not None:
+        weights = [
+            1.0 if w is None else _weight(w) for w in _for_each("loss_weights", weights, names)
+        ]
+    plain, weighted = (
+        [
+            _metrics(name, one, output)
+            for one, output in zip(_for_each(name, given, names), names, strict=True)
+        ]
+        for name, given in (("metrics", given_metrics), ("weighted_metrics", weighted_metrics))
+    )
+    for one in plain:
+        _check_names(one)
+    return Compiled(optimizer, loss, weights, plain, weighted)
+
+
+def _loss(given: Any) -> losses.Loss:
+    loss = losses.get(given)
+    if loss.reduction in ("none", None):
+        raise ValueError(f"loss: {loss.name} has no reduction, so it gives no number to minimize")
+    return loss
+
+
+def _weight(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"loss_weights: expected numbers, got {value!r}")
+    return float(value)
+
+
+def _only(name: str, given: Any) -> Any:
+    """Return what is meant for the only output."""
+    if isinstance(given, Mapping) and "class_name" in given:
+        return given
+    if isinstance(given, list | tuple | Mapping):
+        if len(given) != 1:
+            raise ValueError(f"{name}: the model has one output, got {len(given)} for it")
+        return next(iter(given.values())) if isinstance(given, Mapping) else given[0]
+    return given
+
+
+def _for_each(name: str, given: Any, names: Sequence[str]) -> list[Any]:
+    """Return what is meant for each of several outputs; None where nothing is given."""
+    if given is None:
+        return [None] * len(names)
+    if isinstance(given, Mapping):
+        unknown = [key for key in given if key not in names]
+        if unknown:
+            raise ValueError(
+                f"{name}: the model has no output {unknown[0]!r}; its outputs are "
+                f"{', '.join(names)}"
+            )
+        return [given.get(key) for key in names]
+    if not isinstance(given, list | tuple) or len(given) != len(names):
+        count = len(given) if isinstance(given, list | tuple) else repr(given)
+        raise ValueError(
+            f"{name}: expected a list with an entry for each of the {len(names)} outputs "
+            f"({', '.join(names)}), or a dict by their names; got {count}"
+        )
+    return list(given)
+
+
+def _metrics(argument: str, given: Any, output: str | None = None) -> list[metrics.Metric | str]:
+    if given is None:
+        return []
+    if isinstance(given, Mapping) and "class_name" not in given:
+        given = _only(argument, given)
+    if output is None and isinstance(given, list | tuple) and len(given) == 1:
+        given = given[0]  # Keras allows a list for each output where there is but one
+    return [metrics.check(m) for m in (given if isinstance(given, list | tuple) else [given])]
+
+
+def _check_names(found: list[metrics.Metric | str]) -> None:
+    names = [m if isinstance(m, str) else m.name for m in found]
+    if len(set(names)) < len(names) or "loss" in names:
+        raise ValueError(f"metrics: expected names that differ, and none 'loss', got {names}")

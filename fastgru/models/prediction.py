@@ -1,0 +1,131 @@
+"""The loop of predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgru import _progress
+from fastgru.callbacks import Callback, CallbackList
+from fastgru.models import data
+from fastgru.models.data import Arrays, Batch, Source, checked_count, optional_count
+from fastgru.models.ragged import Ragged
+from fastgru.models.sources import BATCH, source_of
+
+if TYPE_CHECKING:
+    from fastgru.models.model import Model
+
+
+def predict(
+    model: Model,
+    x: Any,
+    batch_size: Any,
+    steps: Any,
+    verbose: Any,
+    callbacks: Callback | Sequence[Callback] | None,
+) -> Any:
+    """Return the outputs for samples: see `Model.predict`."""
+    model.require_built("predict")
+    checked_count("batch_size", batch_size, BATCH)
+    steps = optional_count("steps", steps)
+    source = source_of(model, x, None, batch_size=batch_size, prepare=_samples)
+    bars = _progress.for_verbosity(verbose)
+    called = CallbackList(
+        [*CallbackList(callbacks).callbacks, *bars], model, steps=steps or source.steps
+    )
+    found = Predictions()
+    try:
+        called.call("on_predict_begin", {})
+        for number, (rows, batch) in enumerate(_batches(model, source)):
+            if number == steps:
+                break
+            called.call("on_predict_batch_begin", number, {})
+            outputs, run = model.forward(batch.x, mask=batch.mask)
+            found.add(outputs, run.masks if batch.mask is not None else None, rows)
+            called.call("on_predict_batch_end", number, {"outputs": outputs})
+        called.call("on_predict_end", {})
+    finally:
+        for bar in bars:
+            bar.close()
+    return found.whole(source.x if isinstance(source, Arrays) else [])
+
+
+def _samples(
+    model: Model, x: Any, y: Any, weights: Any, class_weight: Any, size: int | None, where: str
+) -> Arrays:
+    leaves, in_list, _, out_list = data.samples_of(model, where + "x", x)
+    return Arrays(leaves, None, None, in_list, out_list, size or max(1, len(leaves[0])))
+
+
+def _batches(model: Model, source: Source) -> Iterator[tuple[np.ndarray | None, Batch]]:
+    """Yield batches, with the places of their samples if these are not in order."""
+    if not isinstance(source, Arrays):
+        for batch in source.batches():
+            yield None, batch
+        return
+    if not source.count:  # nothing in, nothing out: but of the right shape
+        yield None, source.batch(slice(None))
+        return
+    keeps = any(getattr(layer, "stateful", False) for layer in model.layers)
+    for rows in source.rows(False, not keeps):
+        places = rows if isinstance(rows, np.ndarray) else None
+        yield places, source.batch(rows, every_mask=True)
+
+
+class Predictions:
+    """The outputs of batches, put together."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[np.ndarray]] = []
+        self._rows: list[np.ndarray] = []
+        self._lengths: list[list[Any]] = []
+        self._in_list = False
+
+    def add(self, outputs: Any, masks: list[Any] | None, rows: np.ndarray | None) -> None:
+        """Take in the outputs of a batch, and which of their steps are valid."""
+        self._in_list = isinstance(outputs, list)
+        self._parts.append(outputs if self._in_list else [outputs])
+        if masks is not None:
+            sums = [None if m is None else m.sum(axis=1) for m in masks]
+            self._lengths.append(sums)
+        if rows is not None:
+            self._rows.append(rows)
+
+    def whole(self, inputs: Sequence[Any]) -> Any:
+        """Return all outputs in the order of the samples, each in memory of its own.
+
+        Where steps of different lengths come out, these are a list with an array for each sample.
+        """
+        if not self._parts:
+            raise ValueError("x: expected batches, but there are none")
+        found: list[Any] = []
+        for i, parts in enumerate(zip(*self._parts, strict=True)):
+            ragged = bool(self._lengths) and all(sums[i] is not None for sums in self._lengths)
+            if ragged and any(isinstance(leaf, Ragged) for leaf in inputs):
+                found.append(self._each(parts, [sums[i] for sums in self._lengths]))
+                continue
+            whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            if self._rows:
+                ordered = np.empty_like(whole)
+                ordered[np.concatenate(self._rows)] = whole
+                whole = ordered
+            elif any(isinstance(x, np.ndarray) and np.may_share_memory(whole, x) for x in inputs):
+                whole = whole.copy()
+            found.append(whole)
+        return found if self._in_list else found[0]
+
+    def _each(self, parts: Sequence[np.ndarray], lengths: list[np.ndarray]) -> list[np.ndarray]:
+        flat = [
+            rows[:length].copy()
+            for part, sums in zip(parts, lengths, strict=True)
+            for rows, length in zip(part, sums, strict=True)
+        ]
+        if not self._rows:
+            return flat
+        places = np.concatenate(self._rows)
+        ordered = [flat[0]] * len(flat)
+        for place, rows in zip(places, flat, strict=True):
+            ordered[place] = rows
+        return ordered

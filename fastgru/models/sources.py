@@ -1,0 +1,263 @@
+"""Where batches come from: arrays in memory or on disk, generators, objects that know batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastgru import _random
+from fastgru.models import data
+from fastgru.models.data import Arrays, Batch, Source
+
+if TYPE_CHECKING:
+    from fastgru.models.model import Model
+
+Prepare = Callable[[Any, Any, Any], Arrays]
+BATCH = 32  # Keras' default
+
+
+def source_of(
+    model: Model,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    class_weight: Any = None,
+    batch_size: Any = None,
+    shuffle: bool = False,
+    where: str = "",
+    prepare: Callable[..., Arrays] = data.prepare,
+) -> Source:
+    """Return what `fit`, `evaluate` and `predict` were given as a source of batches, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it does not fit the model; `where` begins the names of the arguments in the message.
+    """
+
+    def one_batch(x: Any, y: Any, weights: Any) -> Arrays:
+        return prepare(model, x, y, weights, class_weight, None, where)
+
+    if is_stream(x):
+        for name, value in (("y", y), ("sample_weight", sample_weight), ("batch_size", batch_size)):
+            if value is not None:
+                raise ValueError(
+                    f"{where}{name}: expected None where x gives batches ({type(x).__name__}): "
+                    "each is x, (x, y) or (x, y, sample_weight)"
+                )
+        return Stream(f"{where}x", x, one_batch, shuffle)
+    size = data.checked_count("batch_size", batch_size, BATCH)
+    if any(map(_on_disk, _leaves(x))):
+        return OnDisk((x, y, sample_weight), one_batch, size)
+    return prepare(model, x, y, sample_weight, class_weight, size, where)
+
+
+def _leaves(x: Any) -> list[Any]:
+    if isinstance(x, Mapping):
+        return list(x.values())
+    return list(x) if isinstance(x, list | tuple) and len(x) < 100 else [x]
+
+
+def _on_disk(x: Any) -> bool:
+    """Tell whether only what is asked for should be read: np.memmap, and arrays like h5py's."""
+    if isinstance(x, np.ndarray):
+        return isinstance(x, np.memmap)
+    return (
+        all(hasattr(x, name) for name in ("shape", "dtype", "__getitem__", "__len__"))
+        and (not hasattr(x, "__array_interface__") and not hasattr(x, "iloc"))
+        and type(x).__module__.partition(".")[0] in ("h5py", "zarr", "tables", "netCDF4")
+    )
+
+
+def is_stream(x: Any) -> bool:
+    """Tell whether samples come in batches: from a generator, an iterable, or by number."""
+    if isinstance(x, np.ndarray | Sequence | Mapping | set) or hasattr(x, "__array__"):
+        return False
+    if hasattr(x, "shape") or hasattr(x, "ndim"):
+        return False
+    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+class OnDisk(Source):
+    """Arrays of which only batches are read and converted.
+
+    Parameters
+    ----------
+    given : tuple
+        Samples, labels and weights.
+    prepare : callable
+        Turns samples, labels and weights of a batch into arrays that are checked.
+    batch_size : int
+        Samples in a batch.
+    """
+
+    def __init__(self, given: tuple[Any, Any, Any], prepare: Prepare, batch_size: int) -> None:
+        self._given, self._prepare, self._size = given, prepare, batch_size
+        counts = {len(leaf) for leaf in _leaves(given[0])}
+        if len(counts) != 1 or not min(counts):
+            raise ValueError(f"x: expected samples, as many in every input, got {sorted(counts)}")
+        self._count = counts.pop()
+        if given[1] is not None:
+            for leaf in _leaves(given[1]) if isinstance(given[1], Mapping) else ():
+                counts.add(len(leaf))
+            if not isinstance(given[1], Mapping | list | tuple) and len(given[1]) != self._count:
+                raise ValueError(
+                    f"x and y: expected as many labels as samples, got {self._count} samples and "
+                    f"{len(given[1])} labels"
+                )
+        self.steps = -(-self._count // batch_size)
+
+    def example(self) -> Arrays:
+        """Return the first batch."""
+        return self._arrays(slice(0, self._size))
+
+    def _arrays(self, rows: Any) -> Arrays:
+        x, y, weights = (_read(given, rows, self._count) for given in self._given)
+        return self._prepare(x, y, weights)
+
+    def batches(self, shuffle: bool = False, by_length: bool = False) -> Iterator[Batch]:
+        """Yield the batches of one pass, each in the order that it has on the disk."""
+        count, size = self._count, self._size
+        order = _random.generator().permutation(count) if shuffle else None
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            rows = slice(start, stop) if order is None else np.sort(order[start:stop])
+            yield from self._arrays(rows).batches()
+
+
+def _read(given: Any, rows: Any, count: int) -> Any:
+    """Return rows of an array, or of each of several."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {name: _read(leaf, rows, count) for name, leaf in given.items()}
+    if isinstance(given, list | tuple):
+        if len(given) == count and not hasattr(given[0], "shape"):
+            return np.asarray(given)[rows]
+        return [_read(leaf, rows, count) for leaf in given]
+    return np.asarray(given[rows])
+
+
+class Stream(Source):
+    """Batches from a generator, an iterable, or an object with ``__len__`` and ``__getitem__``.
+
+    The latter may have `on_epoch_begin` and `on_epoch_end`, called around each pass.
+
+    Parameters
+    ----------
+    name : str
+        The name of the argument, for messages.
+    given : object
+        Gives samples, or tuples of samples, labels and (if there are) sample weights.
+    prepare : callable
+        Turns samples, labels and weights of a batch into arrays that are checked.
+    shuffle : bool
+        Whether to draw a new order of the batches for each pass, where they have numbers.
+    """
+
+    def __init__(self, name: str, given: Any, prepare: Prepare, shuffle: bool) -> None:
+        self._name, self._given, self._prepare, self._shuffle = name, given, prepare, shuffle
+        self._numbered = hasattr(given, "__getitem__") and hasattr(given, "__len__")
+        self.restarts = not hasattr(given, "__next__")
+        self.steps = len(given) if hasattr(given, "__len__") else None
+        self._ahead: list[Any] = []  # what was taken from a generator to look at
+
+    def example(self) -> Arrays:
+        """Return the first batch."""
+        if self._numbered and self.steps:
+            return self._arrays(self._given[0])
+        if not self._ahead:
+            found = next(iter(self._given), None) if self.steps != 0 else None
+            if found is None:
+                raise ValueError(f"{self._name}: expected batches, but there are none")
+            if self.restarts:
+                return self._arrays(found)
+            self._ahead = [found]
+        return self._arrays(self._ahead[0])
+
+    def _arrays(self, item: Any) -> Arrays:
+        return self._prepare(*unpacked(self._name, item))
+
+    def batches(self, shuffle: bool = False, by_length: bool = False) -> Iterator[Batch]:
+        """Yield the batches of one pass."""
+        for item in self._items():
+            yield from self._arrays(item).batches()
+
+    def _items(self) -> Iterator[Any]:
+        if not self._numbered:
+            while self._ahead:
+                yield self._ahead.pop()
+            yield from self._given
+            return
+        getattr(self._given, "on_epoch_begin", lambda: None)()
+        count = len(self._given)
+        order = _random.generator().permutation(count) if self._shuffle else np.arange(count)
+        for number in order.tolist():
+            yield self._given[number]
+        getattr(self._given, "on_epoch_end", lambda: None)()
+
+
+def unpacked(name: str, item: Any) -> tuple[Any, Any, Any]:
+    """Return samples, labels and weights of a batch; None for what it does not hold.
+
+    Raises
+    ------
+    ValueError
+        If it holds more than three things.
+    """
+    if not isinstance(item, tuple):
+        return item, None, None
+    if not 1 <= len(item) <= 3:
+        raise ValueError(
+            f"{name}: expected batches (x, y) or (x, y, sample_weight), got {len(item)} things"
+        )
+    return (*item, None, None)[:3]
+
+
+class Passes:
+    """Passes of a number of steps over a source: each goes on where the last one stopped.
+
+    Parameters
+    ----------
+    source : Source
+        The source.
+    steps : int or None
+        The batches in a pass; None for all that there are.
+    """
+
+    def __init__(self, source: Source, steps: int | None, shuffle: bool, by_length: bool) -> None:
+        self.source, self.steps = source, steps
+        self.ran_out = False
+        self._how = shuffle, by_length
+        self._going: Iterator[Batch] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of one pass."""
+        if self.steps is None:
+            return self.source.batches(*self._how)
+        return self._some(self.steps)
+
+    def _some(self, steps: int) -> Iterator[Batch]:
+        for _ in range(steps):
+            if self._going is None:
+                self._going = self.source.batches(*self._how)
+            batch = next(self._going, None)
+            if batch is None and self.source.restarts:
+                self._going = self.source.batches(*self._how)
+                batch = next(self._going, None)
+            if batch is None:
+                self.warn()
+                return
+            yield batch
+
+    def warn(self) -> None:
+        """Tell that a generator has ended too early."""
+        self.ran_out = True
+        warnings.warn(
+            "the generator ran out of batches: it must give steps_per_epoch times epochs of them",
+            stacklevel=3,
+        )

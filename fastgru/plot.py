@@ -82,7 +82,7 @@ def gates(
     ValueError, KeyError, IndexError
         If there is no such layer, gate or sample, or the number of words does not fit.
     """
-    pyplot = _pyplot()
+    pyplot = require_matplotlib()
     found = _layer_trace(traced, x, layer)
     names = [show] if isinstance(show, str) else list(show)
     panels = [_panel(found, _resolved(found, name), sample) for name in names]
@@ -127,7 +127,8 @@ class _Panel:
         self.colours = "RdBu_r" if signed else "viridis"
 
 
-def _pyplot() -> Any:
+def require_matplotlib() -> Any:
+    """Return pyplot, or raise an ImportError that names what to install."""
     try:
         import matplotlib.pyplot as pyplot
     except ImportError as error:
@@ -307,7 +308,7 @@ def history(trained: Any, *, names: Sequence[str] | None = None, log: bool = Fal
     TypeError
         If `trained` is none of these.
     """
-    pyplot = _pyplot()
+    pyplot = require_matplotlib()
     runs = _runs(trained)
     found = dict.fromkeys(
         name.removeprefix("val_") for _, curves in runs.values() for name in curves

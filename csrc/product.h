@@ -187,15 +187,16 @@ static void pack_vector(const REAL *restrict from, ptrdiff_t row_stride, ptrdiff
             store(to + k * to_step, load_part(from + k * row_stride, columns));
         return;
     }
-    /* A transposition: in blocks that a few cache lines hold. */
-    const ptrdiff_t block = 16;
-    const ptrdiff_t count = minimum(columns, LANES);
-    for (ptrdiff_t k0 = 0; k0 < depth; k0 += block) {
-        const ptrdiff_t k1 = minimum(k0 + block, depth);
-        for (ptrdiff_t j = 0; j < count; j++)
-            for (ptrdiff_t k = k0; k < k1; k++)
-                to[k * to_step + j] = from[k * row_stride + j * column_stride];
+    ptrdiff_t k = 0;
+    for (; columns >= LANES && row_stride == 1 && k + LANES <= depth; k += LANES) {
+        vec block[LANES];
+        UNROLL for (int j = 0; j < LANES; j++) block[j] = load(from + k + j * column_stride);
+        transpose(block);
+        UNROLL for (int i = 0; i < LANES; i++) store(to + (k + i) * to_step, block[i]);
     }
+    for (ptrdiff_t j = 0; j < minimum(columns, LANES); j++)
+        for (ptrdiff_t i = k; i < depth; i++)
+            to[i * to_step + j] = from[i * row_stride + j * column_stride];
 }
 
 /* Vectors in the panel of plain columns that begins at column j: the last one may be narrow. */

@@ -71,15 +71,22 @@ static size_t packed_size(const shape *s) {
     return (size_t)(gates_of(s) * padded_units(s) * (s->inputs + s->units));
 }
 
+/* Rows of the weights go through by some at a time: all units of a row stand in a few pages. */
+enum { ROWS_PACKED_AT_ONCE = 32 };
+
 static void pack_gates(const fastgru_weights *w, ptrdiff_t depth, ptrdiff_t units, int gates,
                        int vectors, REAL *to) {
-    const REAL *from = w->data;
     const ptrdiff_t total = padded(units, LANES) / LANES * gates;
-    for (ptrdiff_t v = 0; v < total; v++) {
-        const ptrdiff_t unit = v / gates * LANES, panel = v / vectors * vectors;
-        const ptrdiff_t width = minimum(vectors, total - panel);
-        pack_vector(from + w->gate[v % gates] + unit * w->column, w->row, w->column, depth,
-                    units - unit, to + (panel * depth + v - panel) * LANES, width * LANES);
+    for (ptrdiff_t k = 0; k < depth; k += ROWS_PACKED_AT_ONCE) {
+        const REAL *from = (const REAL *)w->data + k * w->row;
+        const ptrdiff_t rows_at_once = minimum(ROWS_PACKED_AT_ONCE, depth - k);
+        for (ptrdiff_t v = 0; v < total; v++) {
+            const ptrdiff_t unit = v / gates * LANES, panel = v / vectors * vectors;
+            const ptrdiff_t width = minimum(vectors, total - panel);
+            pack_vector(from + w->gate[v % gates] + unit * w->column, w->row, w->column,
+                        rows_at_once, units - unit,
+                        to + (panel * depth + k * width + v - panel) * LANES, width * LANES);
+        }
     }
 }
 

@@ -95,6 +95,39 @@ INLINE vec bits_or(vec a, vec b) { return (vec)((ivec)a | (ivec)b); }
 /* The sign bit alone. */
 INLINE ivec sign_mask(void) { return (ivec) - (vec){0}; }
 
+/* Elements of the first halves of a and b, or of the second ones, in turn. */
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
+#endif
+#if FASTGRU_VECTOR_BYTES == 64 && !FASTGRU_REAL_IS_DOUBLE
+#define FIRST_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif FASTGRU_VECTOR_BYTES == 64 || (FASTGRU_VECTOR_BYTES == 32 && !FASTGRU_REAL_IS_DOUBLE)
+#define FIRST_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#elif FASTGRU_VECTOR_BYTES == 32 || !FASTGRU_REAL_IS_DOUBLE
+#define FIRST_HALVES 0, 4, 1, 5
+#define SECOND_HALVES 2, 6, 3, 7
+#else
+#define FIRST_HALVES 0, 2
+#define SECOND_HALVES 1, 3
+#endif
+
+/* LANES vectors as a matrix, transposed. Each round shuffles its halves like a deck of cards; after log2(LANES) of them
+ * every row has become a column. */
+INLINE void transpose(vec m[LANES]) {
+    UNROLL for (int round = 1; round < LANES; round *= 2) {
+        vec shuffled[LANES];
+        UNROLL for (int i = 0; i < LANES / 2; i++) {
+            shuffled[2 * i] = SHUFFLE(m[i], m[i + LANES / 2], FIRST_HALVES);
+            shuffled[2 * i + 1] = SHUFFLE(m[i], m[i + LANES / 2], SECOND_HALVES);
+        }
+        UNROLL for (int i = 0; i < LANES; i++) m[i] = shuffled[i];
+    }
+}
+
 INLINE ptrdiff_t minimum(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 INLINE ptrdiff_t maximum(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 

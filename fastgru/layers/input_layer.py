@@ -72,6 +72,9 @@ class InputLayer(Layer):
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape as it is.
 
+        The number of samples may differ from the stated one: data come as a whole, and in batches.
+        It is stateful layers that need batches of one size, and they see to it.
+
         Raises
         ------
         ValueError
@@ -80,7 +83,7 @@ class InputLayer(Layer):
         given = tuple(input_shape)
         fits = len(given) == len(self.batch_shape) and all(
             stated is None or size is None or stated == size
-            for stated, size in zip(self.batch_shape, given, strict=True)
+            for stated, size in zip(self.batch_shape[1:], given[1:], strict=True)
         )
         if not fits:
             raise ValueError(f"{self.name}: expected shape {self.batch_shape}, got {given}")

@@ -268,7 +268,8 @@ class Recurrent(Layer):
         x, *states = x if listed else (x,)
         mask = mask[0] if isinstance(mask, list | tuple) else mask
         if self.stateful:
-            states = states or self._kept_states(len(x))
+            kept = self._kept_states(len(x))
+            states = states or kept
         visible = None
         if mask is not None and not mask.all():
             options = options | {"mask": mask}

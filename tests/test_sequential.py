@@ -348,7 +348,6 @@ def test_an_unbuilt_model_has_no_weights(use):
         (lambda m: m.summary(expand_nested=True), "expand_nested=True"),
         (lambda m: m.summary(layer_range=["a", "b"]), "layer_range"),
         (lambda m: m.save_weights("a.npz", max_shard_size=1), "max_shard_size=1"),
-        (lambda m: m.load_weights("a.npz", skip_mismatch=True), "skip_mismatch=True"),
         (lambda m: Dense(1, autocast=False), "autocast"),
     ],
 )

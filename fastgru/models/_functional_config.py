@@ -10,22 +10,14 @@ from fastgru._configurable import describe
 from fastgru.layers import InputLayer, Layer
 from fastgru.layers._symbolic import KerasTensor, connect
 from fastgru.layers.input_layer import as_tensor
-from fastgru.models._graph import Graph
-
-Place = tuple[str, int, int]  # a layer's name, which of its calls, which of the call's outputs
+from fastgru.models._graph import Graph, Place
 
 
 def describe_graph(graph: Graph, facts: dict[str, Any]) -> dict[str, Any]:
     """Return facts about a model together with its layers, calls, inputs and outputs."""
-    places: dict[tuple[int, int], Place] = {
-        tensor.key: (layer.name, 0, 0)
-        for tensor, layer in zip(graph.inputs, graph.begins, strict=True)
-    }
+    places = graph.places
     calls: dict[Layer, list[dict[str, Any]]] = {layer: [] for layer in graph.layers}
     for node in graph.nodes:
-        number = len(calls[node.layer])
-        for i in range(len(node.shapes)):
-            places[id(node), i] = (node.layer.name, number, i)
         calls[node.layer].append(
             {
                 "inputs": [list(places[tensor.key]) for tensor in node.inputs],

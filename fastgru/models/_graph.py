@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from fastgru.layers import InputLayer, Layer
 from fastgru.layers._symbolic import KerasTensor, Node
 
+Place = tuple[str, int, int]  # a layer's name, which of its calls, which of the call's outputs
+
 
 class Graph:
     """What lies between some tensors and others.
@@ -48,6 +50,21 @@ class Graph:
             self._collect(output, seen)
         self.layers = self._in_order()
         self._check_names()
+
+    @property
+    def places(self) -> dict[tuple[int, int], Place]:
+        """Where each tensor comes from, by its key."""
+        found: dict[tuple[int, int], Place] = {
+            tensor.key: (layer.name, 0, 0)
+            for tensor, layer in zip(self.inputs, self.begins, strict=True)
+        }
+        counts: dict[Layer, int] = {}
+        for node in self.nodes:
+            number = counts.get(node.layer, 0)
+            counts[node.layer] = number + 1
+            for i in range(len(node.shapes)):
+                found[id(node), i] = (node.layer.name, number, i)
+        return found
 
     def _collect(self, output: KerasTensor, seen: set[int]) -> None:
         """Walk from an output to the inputs; append each call after what it needs."""

@@ -127,6 +127,17 @@ class Functional(Model):
     def build(self, input_shape: Any = None) -> None:
         """Do nothing: the layers were built when they were called."""
 
+    def connections(self, layer: Layer) -> list[str]:
+        """Return what a layer is called on: ``["embedding[0][0]"]``, first call, first output."""
+        places = self._graph.places
+        found = [
+            places[tensor.key]
+            for node in self._graph.nodes
+            if node.layer is layer
+            for tensor in node.inputs
+        ]
+        return [f"{name}[{call}][{output}]" for name, call, output in found] or ["-"]
+
     # ---- computation ----
 
     def convert(self, name: str, x: Any) -> Any:

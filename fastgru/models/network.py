@@ -424,8 +424,9 @@ class Network(Layer):
 
         Parameters
         ----------
-        line_length : int, default 65
-            The width of the table.
+        line_length : int, optional
+            The width of the table: 65, or 98 for a functional model, which has a column for what
+            each layer is called on.
         print_fn : callable, default print
             Called with each line.
         positions, expand_nested, show_trainable, layer_range
@@ -438,7 +439,11 @@ class Network(Layer):
             show_trainable=show_trainable,
             layer_range=layer_range,
         )
-        print_summary(self, line_length or 65, print_fn or print)
+        print_summary(self, line_length, print_fn or print)
+
+    def connections(self, layer: Layer) -> list[str]:
+        """Return the names of the tensors that a layer is called on, if summary shall show them."""
+        return []
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Gather the weights, which come layer by layer, into a buffer of the model's own."""

@@ -139,18 +139,16 @@ class Drawn:
 
     # ---- inputs ----
 
-    def input(self, kind: str, time: str = "a") -> Any:
-        """Draw an input: ids, a sequence of features, or a vector."""
+    def input(self, kind: str, time: str = "a", free: bool = False) -> Any:
+        """Draw an input: ids, a sequence of features, or a vector; of any length if `free`."""
         steps = self.times.setdefault(time, self.pick((1, 2, 4, 7)))
-        shape: tuple[int | None, ...] = (steps if self.flag(0.3) else None,)
+        shape: tuple[int | None, ...] = (steps if self.flag(0.3) and not free else None,)
         if kind == "sequence":
             shape = (*shape, self.pick(SIZES))
         if kind == "vector":
             shape = (self.pick(SIZES),)
         name = f"{kind}_{time}_{len(self.inputs)}"
-        tensor = self.library.Input(
-            shape, dtype="int32" if kind == "ids" else "float64", name=name
-        )
+        tensor = self.library.Input(shape, dtype="int32" if kind == "ids" else "float64", name=name)
         self.inputs.append((kind, time, tensor))
         return tensor
 
@@ -219,10 +217,14 @@ def branches(drawn: Drawn) -> Any:
 def shared(drawn: Drawn) -> Any:
     """Draw a model that reads two inputs with the same layers."""
     table, reader = drawn.embedding(), drawn.recurrent(return_sequences=drawn.flag())
-    inner = drawn.library.Sequential([table, reader], name=drawn.name("reader")) if drawn.flag() else None
+    inner = (
+        drawn.library.Sequential([table, reader], name=drawn.name("reader"))
+        if drawn.flag()
+        else None
+    )
     found = []
     for time in ("a", "b"):
-        ids = drawn.input("ids", time)
+        ids = drawn.input("ids", time, free=True)
         found.append(inner(ids) if inner is not None else reader(table(ids)))
     if len(found[0].shape) == 3:
         last = drawn.vector_layer()

@@ -34,7 +34,7 @@ def speak(word: str, rng: np.random.Generator) -> np.ndarray:
         loud = sum(np.exp(-(((harmonics / size - f) / 90) ** 2)) for f in FORMANTS[vowel]) + 0.02
         sounds.append((loud * np.sin(2 * np.pi * harmonics * t)).sum(axis=0))
     sound = np.concatenate(sounds)
-    return sound / np.abs(sound).max() + rng.normal(0, 0.1, len(sound))
+    return sound / np.abs(sound).max() + rng.normal(0, 0.6, len(sound))
 
 
 def listen(sound: np.ndarray, bands: int = 20) -> np.ndarray:

@@ -82,6 +82,10 @@ def test_sequences_of_different_lengths(fitted):
     assert (fitted.n_features_in_, fitted.n_steps_in_) == (2, None)
     proba = fitted.predict_proba(x)
     assert proba.shape == (200, 2) and proba.dtype == np.float64
+    scores = fitted.decision_function(x)
+    assert np.count_nonzero(np.abs(scores) < 0.4) >= 3  # some are close calls
+    np.testing.assert_array_equal(fitted.predict(x), scores > 0)
+    np.testing.assert_allclose(proba[:, 1], 1 / (1 + np.exp(-scores)), rtol=1e-13)
     # Each alone has the bits that it has among others.
     for i in range(0, 200, 40):
         np.testing.assert_array_equal(fitted.predict_proba(x[i : i + 1])[0], proba[i])
@@ -132,6 +136,15 @@ def test_a_table_is_sequences_of_one_feature():
     np.testing.assert_array_equal(named.predict(frame), table.predict(x))
 
 
+def test_a_step_is_padding_only_if_all_of_it_is(fitted):
+    x, y = ragged()
+    for sequence in x:
+        sequence[::2, 1] = -7
+    model = clone(fitted).set_params(mask_value=-7, epochs=2)
+    expected = clone(model).set_params(mask_value=None).fit(x, y).decision_function(x)
+    np.testing.assert_array_equal(model.fit(x, y).decision_function(x), expected)
+
+
 @pytest.mark.parametrize("vocabulary", [40, "auto"])
 def test_ids(vocabulary):
     rng = np.random.default_rng(4)
@@ -178,6 +191,9 @@ def test_several_classes_by_name():
     np.testing.assert_allclose(
         np.log(proba), scores - np.log(np.exp(scores).sum(axis=1))[:, None], atol=1e-12
     )
+    model.model_.set_weights([1e4 * weight for weight in model.model_.get_weights()])
+    certain = model.predict_proba(x)
+    assert np.isin(certain, [0, 1]).all() and (certain.sum(axis=1) == 1).all()
 
 
 def test_several_targets_in_their_own_units():

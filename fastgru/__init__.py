@@ -5,6 +5,7 @@ keras``. The operations underneath are in `fastgru.ops`, compiled, and in `fastg
 NumPy.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 try:
@@ -30,7 +31,6 @@ from fastgru import (
     metrics,
     models,
     optimizers,
-    plot,
     preprocessing,
     regularizers,
     saving,
@@ -51,7 +51,6 @@ from fastgru.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from fastgru.comparison import compare
 from fastgru.config import show_config
 from fastgru.initializers import (
     Constant,
@@ -142,8 +141,12 @@ from fastgru.optimizers import (
     Optimizer,
     RMSprop,
 )
-from fastgru.tracing import trace
 from fastgru.utils import pad_sequences, set_random_seed, to_categorical
+
+if _TYPE_CHECKING:
+    from fastgru import plot
+    from fastgru.comparison import compare
+    from fastgru.tracing import trace
 
 __all__ = [
     "AUC",
@@ -267,10 +270,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _Any:
-    """Import the operations at their first use: they are what takes time to load."""
-    if name in ("ops", "reference"):
-        from importlib import import_module
+# Imported at their first use: they take time to load.
+_MODULES = ("ops", "plot", "reference")
+_FUNCTIONS = {"compare": "comparison", "trace": "tracing"}
 
+
+def __getattr__(name: str) -> _Any:
+    """Import what is rarely needed at its first use."""
+    from importlib import import_module
+
+    if name in _MODULES:
         return import_module(f"fastgru.{name}")
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"fastgru.{_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module 'fastgru' has no attribute {name!r}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fastgru import show_config
 from fastgru._bench import command
+from fastgru.comparison import _command as compare
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,12 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_arguments(
         commands.add_parser("bench", help="time GRUs on this machine, beside the libraries found")
     )
+    compare.add_arguments(
+        commands.add_parser("compare", help="try simple RNN, GRU and LSTM on a CSV file")
+    )
     commands.add_parser("config", help="print version, instruction sets, threads, compiler")
     options = parser.parse_args(arguments)
     if options.command == "config":
         show_config()
         return 0
-    return command.run(options)
+    return compare.run(options) if options.command == "compare" else command.run(options)
 
 
 if __name__ == "__main__":

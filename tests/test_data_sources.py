@@ -1,0 +1,485 @@
+"""Where batches come from: ragged lists, generators, numbered batches, files; weights of all."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import fastgru
+from fastgru import Input, Model, Sequential
+from fastgru.layers import GRU, Concatenate, Dense, Embedding
+from fastgru.models.data import prepare
+from fastgru.models.ragged import Ragged, to_ragged
+from fastgru.optimizers import SGD
+
+RNG = np.random.default_rng(6)
+LENGTHS = [3, 1, 5, 2, 5, 4, 7, 1, 3, 6, 2]
+IDS = [RNG.integers(0, 9, n).tolist() for n in LENGTHS]
+FEATURES = [RNG.normal(size=(n, 3)) for n in LENGTHS]
+Y = (np.arange(11) % 3 == 0).astype(int)
+STEPS = [RNG.normal(size=(n, 2)) for n in LENGTHS]
+
+
+def ids_model(loss="binary_crossentropy", **compiled):
+    fastgru.utils.set_random_seed(1)
+    model = Sequential([Embedding(9, 4, dtype="float64"), GRU(5), Dense(1, "sigmoid")])
+    model.compile(SGD(0.1), loss, metrics=["accuracy"], **compiled)
+    model.build((None, None))
+    return model
+
+
+def steps_model(**compiled):
+    fastgru.utils.set_random_seed(1)
+    model = Sequential([GRU(5, return_sequences=True, dtype="float64"), Dense(2)])
+    model.compile(SGD(0.1), "mse", metrics=["mae"], **compiled)
+    model.build((None, None, 3))
+    return model
+
+
+def same(a, b):
+    return all(np.array_equal(v, w) for v, w in zip(a, b, strict=True))
+
+
+def padded(sequences):
+    """Return sequences padded with what must not count, and the mask."""
+    longest = max(map(len, sequences))
+    shape = (len(sequences), longest, *np.shape(sequences[0])[1:])
+    whole, mask = np.full(shape, 5, np.asarray(sequences[0]).dtype), np.zeros(shape[:2], bool)
+    for row, valid, sequence in zip(whole, mask, sequences, strict=True):
+        row[: len(sequence)], valid[: len(sequence)] = sequence, True
+    return whole, mask
+
+
+# ---- sequences of different lengths --------------------------------------------------------------
+
+
+def test_ragged_samples_are_taken_one_by_one_or_together():
+    ragged = to_ragged("x", FEATURES)
+    assert len(ragged) == 11 and ragged.shape == (11, 7, 3)
+    whole, mask = padded(FEATURES)
+    rows = np.array([6, 1, 4])
+    got, valid = ragged.take(rows)
+    np.testing.assert_array_equal(got[valid], whole[rows][mask[rows]])
+    np.testing.assert_array_equal(valid, mask[rows])
+    assert not got[~valid].any()
+    part = ragged.part(slice(4, None))
+    np.testing.assert_array_equal(part.take(slice(2, 3))[0], FEATURES[6][None])
+    assert isinstance(part, Ragged) and part.shape == (7, 7, 3)
+
+
+@pytest.mark.parametrize("make", [lambda s: s, tuple, lambda s: np.array(s, object)])
+def test_predictions_of_ragged_samples_are_those_of_each_alone(operations, make):
+    model = ids_model()
+    expected = np.concatenate([model.predict(np.array([s]), verbose=0) for s in IDS])
+    for size in (1, 4, 32):
+        got = model.predict(make(IDS), batch_size=size, verbose=0)
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+    arrays = [np.array(s, np.int32) for s in IDS]
+    np.testing.assert_array_equal(model.predict(arrays, verbose=0), got)
+
+
+def test_steps_of_ragged_samples_come_out_one_by_one(operations):
+    model = steps_model()
+    for size in (2, 32):
+        got = model.predict(FEATURES, batch_size=size, verbose=0)
+        assert isinstance(got, list) and [len(y) for y in got] == LENGTHS
+        for y, sample in zip(got, FEATURES, strict=True):
+            np.testing.assert_allclose(y, model.predict(sample[None])[0], rtol=1e-12)
+    alike = model.predict([FEATURES[2], FEATURES[4]], verbose=0)
+    assert alike.shape == (2, 5, 2)
+
+
+def test_a_loss_counts_the_steps_that_are_there(operations):
+    model = steps_model()
+    outputs = model.predict(FEATURES, verbose=0)
+    squares = np.concatenate([(a - b) ** 2 for a, b in zip(outputs, STEPS, strict=True)])
+    absolute = np.concatenate([np.abs(a - b) for a, b in zip(outputs, STEPS, strict=True)])
+    loss, mae = model.evaluate(FEATURES, STEPS, verbose=0)
+    assert loss == pytest.approx(squares.mean(), rel=1e-12)
+    assert mae == pytest.approx(absolute.mean(), rel=1e-12)
+    assert model.test_on_batch(FEATURES, STEPS) == pytest.approx([loss, mae], rel=1e-12)
+    whole, _ = padded(STEPS)  # labels may be padded already
+    assert model.evaluate(FEATURES, whole, verbose=0) == pytest.approx([loss, mae], rel=1e-12)
+
+
+def test_training_on_ragged_samples_is_training_under_a_mask(operations):
+    ragged, masked = steps_model(), steps_model()
+    x, mask = padded(FEATURES)
+    y, _ = padded(STEPS)
+    for _ in range(3):
+        logs = ragged.train_on_batch(FEATURES, STEPS, return_dict=True)
+        run = masked.forward(x, training=True, mask=mask)
+        loss, gradient = masked.loss.measure(y, run[0], False, None, mask)
+        masked.backward(gradient, run[1])
+        masked.apply_gradients()
+        assert logs["loss"] == pytest.approx(loss, rel=1e-12)
+    for a, b in zip(ragged.get_weights(), masked.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+
+
+def test_in_order_unless_shuffled_and_then_by_length():
+    model = ids_model()
+    data = prepare(model, IDS, Y, batch_size=4)
+    in_order = [batch.x.shape for batch in data.batches()]
+    assert in_order == [(4, 5), (4, 7), (3, 6)]
+    by_length = list(data.batches(by_length=True))
+    assert [batch.x.shape for batch in by_length] == [(4, 2), (4, 5), (3, 7)]
+    seen, orders = [], set()
+    for _ in range(20):
+        batches = list(data.batches(shuffle=True))
+        orders.add(tuple(batch.x.shape[1] for batch in batches))
+        rows = [
+            (tuple(x[:n]), y)
+            for b in batches
+            for x, y, n in zip(
+                b.x.tolist(),
+                b.y[:, 0].tolist(),
+                b.mask.sum(1) if b.mask is not None else [b.x.shape[1]] * b.size,
+                strict=True,
+            )
+        ]
+        assert sorted(rows) == sorted(zip(map(tuple, IDS), Y.tolist(), strict=True))
+        seen.append(rows)
+    assert len(orders) > 1 and seen[0] != seen[1]
+
+
+def test_fit_on_ragged_samples(operations):
+    for model, x, y in ((ids_model(), IDS, Y), (steps_model(), FEATURES, STEPS)):
+        history = model.fit(x, y, batch_size=4, epochs=5, validation_split=0.3, verbose=0).history
+        assert history["loss"][-1] < history["loss"][0]
+        last = model.evaluate(x[7:], y[7:], batch_size=4, verbose=0)
+        assert [history["val_loss"][-1]] == pytest.approx(last[:1], rel=1e-12)
+
+
+def test_id_0_of_a_ragged_sample_counts(operations):
+    model = ids_model()
+    zeros = [[0, 0, 0], [0], [3, 0]]
+    expected = [model.predict(np.array([s]))[0] for s in zeros]
+    np.testing.assert_allclose(model.predict(zeros), expected, rtol=1e-12)
+    assert expected[0] != expected[1]
+
+
+def test_weights_of_ragged_steps(operations):
+    model = steps_model(weighted_metrics=["mse"])
+    weights = [RNG.uniform(0.2, 2, n) for n in LENGTHS]
+    logs = model.test_on_batch(FEATURES, STEPS, weights, return_dict=True)
+    outputs = model.predict(FEATURES)
+    squares = [((a - b) ** 2).mean(1) for a, b in zip(outputs, STEPS, strict=True)]
+    flat, w = np.concatenate(squares), np.concatenate(weights)
+    assert logs["loss"] == pytest.approx((flat * w).sum() / len(w), rel=1e-12)
+    assert logs["mse"] == pytest.approx(np.average(flat, weights=w), rel=1e-12)
+
+
+# ---- weights -------------------------------------------------------------------------------------
+
+
+def test_class_weights_are_weights_of_samples(operations):
+    weights = np.where(Y == 1, 3.0, 0.5)
+    x = np.array([(s * 7)[:7] for s in IDS])
+    models = [ids_model(weighted_metrics=["binary_crossentropy"]) for _ in range(2)]
+    first = models[0].fit(
+        x, Y, 4, epochs=3, class_weight={0: 0.5, 1: 3.0}, shuffle=False, verbose=0
+    )
+    second = models[1].fit(x, Y, 4, epochs=3, sample_weight=weights, shuffle=False, verbose=0)
+    assert first.history == second.history and same(*(m.get_weights() for m in models))
+    losses = ids_model("binary_crossentropy").loss.values(
+        Y[:, None].astype(float), models[0].predict(x)
+    )[0]
+    got = models[0].evaluate(x, Y, sample_weight=weights, verbose=0, return_dict=True)
+    assert got["loss"] == pytest.approx((losses * weights).mean(), rel=1e-9)
+    expected = np.average(losses, weights=weights)
+    assert got["binary_crossentropy"] == pytest.approx(expected, rel=1e-9)
+    only = ids_model().train_on_batch(x, Y, class_weight={1: 3.0})
+    assert only == ids_model().train_on_batch(x, Y, np.where(Y == 1, 3.0, 1.0))
+
+
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_class_weights_of_many_classes_and_of_steps(operations, one_hot):
+    fastgru.utils.set_random_seed(1)
+    model = Sequential([GRU(4, return_sequences=True, dtype="float64"), Dense(3, "softmax")])
+    kind = "categorical_crossentropy"
+    model.compile("sgd", kind if one_hot else f"sparse_{kind}", weighted_metrics=["accuracy"])
+    x, classes = RNG.normal(size=(5, 6, 2)), RNG.integers(0, 3, (5, 6))
+    model.build(x.shape)
+    y = np.eye(3)[classes] if one_hot else classes
+    by_class = {0: 2.0, 2: 0.25}
+    weights = np.array([2.0, 1.0, 0.25])[classes]
+    before = model.get_weights()
+    got = model.train_on_batch(x, y, class_weight=by_class)
+    after = model.get_weights()
+    model.set_weights(before)
+    assert model.train_on_batch(x, y, weights) == got and same(model.get_weights(), after)
+
+
+def test_weights_of_validation_data():
+    x, w = RNG.normal(size=(11, 4, 3)), RNG.uniform(0, 2, 11)
+    y = x[..., :2]
+    model = steps_model(weighted_metrics=["mse"])
+    history = model.fit(x, y, validation_data=(x, y, w), verbose=0).history
+    got = model.evaluate(x, y, sample_weight=w, verbose=0, return_dict=True)
+    assert {f"val_{name}": [value] for name, value in got.items()} == {
+        name: values for name, values in history.items() if name.startswith("val_")
+    }
+    assert got["mse"] != got["loss"]
+
+
+# ---- several inputs and outputs ------------------------------------------------------------------
+
+
+def two_by_two(**compiled):
+    fastgru.utils.set_random_seed(2)
+    a, b = Input((None,), name="a"), Input((4,), name="b")
+    h = GRU(5, name="gru")(Embedding(9, 3)(a))
+    h = Concatenate()([h, b])
+    model = Model([a, b], [Dense(2, name="far")(h), Dense(3, "softmax", name="kind")(h)])
+    compiled.setdefault("loss", {"far": "mse", "kind": "sparse_categorical_crossentropy"})
+    model.compile(SGD(0.1), **compiled)
+    return model
+
+
+A, B = RNG.integers(0, 9, (11, 5)), RNG.normal(size=(11, 4))
+FAR, KIND = RNG.normal(size=(11, 2)), RNG.integers(0, 3, 11)
+
+
+def test_lists_and_dicts_of_inputs_and_outputs(operations):
+    runs = []
+    for x in ([A, B], (A, B), {"b": B, "a": A}):
+        for y in ([FAR, KIND], {"kind": KIND, "far": FAR}):
+            model = two_by_two(metrics={"kind": ["accuracy"]}, loss_weights={"kind": 0.5})
+            history = model.fit(x, y, 4, epochs=2, shuffle=False, verbose=0).history
+            assert list(history) == ["loss", "far_loss", "kind_loss", "kind_accuracy"]
+            runs.append((history, [w.tolist() for w in model.get_weights()]))
+            for outputs in (model.predict(x), model.predict_on_batch(x)):
+                assert [o.shape for o in outputs] == [(11, 2), (11, 3)]
+    assert all(run == runs[0] for run in runs)
+    history = runs[0][0]
+    for total, far, kind, _ in zip(*history.values(), strict=True):
+        assert total == pytest.approx(far + 0.5 * kind, rel=1e-6)
+
+
+def test_weights_for_each_output(operations):
+    w, v = RNG.uniform(0, 2, 11), RNG.uniform(0, 2, 11)
+    model = two_by_two(weighted_metrics=[["mse"], None], metrics=[["mse"], ["accuracy"]])
+    one = model.test_on_batch([A, B], [FAR, KIND], w, return_dict=True)
+    assert list(one) == [
+        "loss", "far_loss", "kind_loss", "far_mse", "far_weighted_mse", "kind_accuracy",
+    ]  # fmt: skip
+    each = model.test_on_batch([A, B], [FAR, KIND], [w, w], return_dict=True)
+    assert one == each
+    other = model.test_on_batch([A, B], [FAR, KIND], {"far": w, "kind": v}, return_dict=True)
+    assert other["far_loss"] == one["far_loss"] and other["kind_loss"] != one["kind_loss"]
+    far = ((model.predict([A, B])[0] - FAR) ** 2).mean(1)
+    assert one["far_loss"] == pytest.approx((far * w).mean(), rel=1e-5)
+    assert one["far_weighted_mse"] == pytest.approx(np.average(far, weights=w), rel=1e-5)
+    assert one["far_mse"] == pytest.approx(far.mean(), rel=1e-5)
+
+
+def test_an_output_without_a_loss(operations):
+    model = two_by_two(loss=["mse", None])
+    before = model.get_weights()
+    logs = model.train_on_batch([A, B], [FAR, None], return_dict=True)
+    assert list(logs) == ["loss"]
+    moved = [not np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True)]
+    assert moved == [True] * 6 + [False] * 2
+
+
+def test_ragged_inputs_beside_others(operations):
+    model = two_by_two()
+    outputs = model.predict([IDS, B], batch_size=4)
+    for i in (0, 6, 10):
+        for got, alone in zip(outputs, model.predict([[IDS[i]], B[i : i + 1]]), strict=True):
+            np.testing.assert_allclose(got[i], alone[0], rtol=1e-5)
+    history = model.fit([IDS, B], [FAR, KIND], batch_size=4, epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.fit(A, [FAR, KIND], verbose=0), r"x: .* has 2 inputs .*got ndarray"),
+        (lambda m: m.fit([A], [FAR, KIND], verbose=0), "x: .* has 2 inputs .*got 1 of them"),
+        (lambda m: m.fit({"a": A}, [FAR, KIND], verbose=0), "x: .* has .*; got a"),
+        (lambda m: m.fit([A, B[:3]], [FAR, KIND], verbose=0), "x: expected as many samples in ev"),
+        (lambda m: m.fit([A, B], FAR, verbose=0), r"y: .*of the 2 outputs \(far, kind\), got nda"),
+        (lambda m: m.fit([A, B], {"nah": FAR}, verbose=0), "y: the model has no output 'nah'"),
+        (lambda m: m.fit([A, B], [KIND, FAR], verbose=0), r"y\['far'\]: expected shape \(11, 2\)"),
+        (
+            lambda m: m.fit([A, B], [FAR, KIND], 4, class_weight={0: 1}),
+            "class_weight: .*one output",
+        ),
+        (lambda m: m.compile("sgd", ["mse"]), "loss: expected a list with an entry for each of th"),
+        (lambda m: m.compile("sgd", "mse", metrics=["mae"]), "metrics: expected a list with an en"),
+        (lambda m: m.compile("sgd", {"nah": "mse"}), "loss: the model has no output 'nah'"),
+    ],
+)
+def test_what_does_not_fit_several_outputs(call, message):
+    model = two_by_two()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        call(model)
+    assert same(before, model.get_weights())
+
+
+# ---- batches one by one --------------------------------------------------------------------------
+
+X3 = RNG.normal(size=(12, 4, 3))
+Y3 = np.cumsum(X3, 1)[..., :2]
+
+
+def batches(*more, times=1, size=5):
+    for _ in range(times):
+        for i in range(0, 12, size):
+            yield tuple(a[i : i + size] for a in (X3, Y3, *more))
+
+
+class Numbered:
+    """Batches by number; counts the ends of epochs."""
+
+    def __init__(self):
+        self.ends = 0
+        self.asked = []
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, number):
+        if not 0 <= number < 3:
+            raise IndexError(number)
+        self.asked.append(number)
+        return X3[5 * number : 5 * number + 5], Y3[5 * number : 5 * number + 5]
+
+    def on_epoch_end(self):
+        self.ends += 1
+
+
+def test_a_generator_is_the_arrays_that_it_gives(operations):
+    models = [steps_model() for _ in range(4)]
+    expected = models[0].fit(X3, Y3, batch_size=5, epochs=3, shuffle=False, verbose=0).history
+    numbered = Numbered()
+    for model, x, steps in (
+        (models[1], batches(times=3), 3),
+        (models[2], list_like(list(batches())), None),
+        (models[3], numbered, None),
+    ):
+        got = model.fit(x, epochs=3, steps_per_epoch=steps, shuffle=False, verbose=0).history
+        assert got == expected and same(model.get_weights(), models[0].get_weights())
+    assert numbered.ends == 3
+    weights = RNG.uniform(0, 2, 12)
+    for model, x in ((models[0], batches(weights)), (models[1], None)):
+        arguments = (x,) if x is not None else (X3, Y3, 5)
+        extra = {} if x is not None else {"sample_weight": weights}
+        model.fit(*arguments, shuffle=False, verbose=0, **extra)
+    assert same(models[0].get_weights(), models[1].get_weights())
+
+
+def list_like(items):
+    """Return what can be walked through again and again, and no more."""
+
+    class Walk:
+        def __iter__(self):
+            return iter(items)
+
+    return Walk()
+
+
+def test_evaluate_and_predict_on_batches(operations):
+    model = steps_model()
+    expected = model.evaluate(X3, Y3, batch_size=5, verbose=0)
+    assert model.evaluate(batches(), verbose=0) == pytest.approx(expected, rel=1e-12)
+    assert model.evaluate(Numbered(), verbose=0) == pytest.approx(expected, rel=1e-12)
+    part = model.evaluate(X3[:10], Y3[:10], batch_size=5, verbose=0)
+    assert model.evaluate(batches(times=9), steps=2, verbose=0) == pytest.approx(part, rel=1e-12)
+    assert model.evaluate(X3, Y3, batch_size=5, steps=2, verbose=0) == pytest.approx(part)
+    whole = model.predict(X3)
+    np.testing.assert_allclose(model.predict(x for x, _ in batches()), whole, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(Numbered()), whole, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(batches(times=9), steps=2), whole[:10], rtol=1e-12)
+    history = model.fit(
+        batches(times=4), steps_per_epoch=3, validation_data=Numbered(), epochs=2, verbose=0
+    )
+    assert history.history["val_loss"][-1] == pytest.approx(
+        model.evaluate(X3, Y3, batch_size=5, verbose=0)[0], rel=1e-12
+    )
+
+
+def test_numbered_batches_are_shuffled_by_number():
+    numbered = Numbered()
+    fastgru.utils.set_random_seed(3)
+    model = steps_model()
+    model.fit(numbered, epochs=8, verbose=0)
+    epochs = [tuple(numbered.asked[i : i + 3]) for i in range(1, 25, 3)]  # 0: for the shapes
+    assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs) and len(set(epochs)) > 2
+
+
+def test_a_generator_that_ends_early_warns():
+    model = steps_model()
+    with pytest.warns(UserWarning, match="the generator ran out of batches"):
+        history = model.fit(batches(times=2), steps_per_epoch=4, epochs=3, verbose=0)
+    assert history.epoch == [0, 1] and model.optimizer.iterations == 6
+    with pytest.warns(UserWarning, match="the generator ran out"):
+        history = model.fit(batches(), epochs=3, verbose=0)
+    assert history.epoch == [0]
+
+
+def test_epochs_of_some_steps_go_on_through_the_data():
+    model = steps_model()
+    sizes = []
+    forward = model.forward
+    model.forward = lambda x, **k: (sizes.append(len(x)), forward(x, **k))[1]
+    model.fit(X3, Y3, batch_size=5, steps_per_epoch=2, epochs=3, shuffle=False, verbose=0)
+    assert sizes == [5, 5, 2, 5, 5, 2]
+
+
+def test_an_unbuilt_model_learns_its_shape_from_the_first_batch():
+    model = Sequential([GRU(5, return_sequences=True), Dense(2)])
+    model.compile("rmsprop", "mse")
+    model.fit(batches(times=2), steps_per_epoch=3, epochs=2, verbose=0)
+    assert model.built and model.optimizer.iterations == 6
+    model = Sequential([GRU(5), Dense(1)])
+    model.compile("rmsprop", "mse")
+    model.fit(FEATURES, Y, verbose=0)
+    assert model.input_shape == (None, None, 3)
+
+
+# ---- arrays on a disk ----------------------------------------------------------------------------
+
+
+def test_only_batches_of_a_file_are_read(tmp_path):
+    """Training on a file takes the memory of a batch, not that of the file."""
+    count, steps = 3000, 40
+    shape = (count, steps, 8)
+    on_disk = np.memmap(tmp_path / "x", np.float64, "w+", shape=shape)
+    for i in range(0, count, 500):
+        on_disk[i : i + 500] = RNG.normal(size=(500, *shape[1:]))
+    on_disk.flush()
+    y = np.asarray(on_disk[:, 0, 0] > 0)
+    x = np.memmap(tmp_path / "x", np.float64, "r", shape=shape)
+    model = Sequential([Input((steps, 8)), GRU(4), Dense(1, "sigmoid")])
+    model.compile("adam", "binary_crossentropy")
+    model.train_on_batch(x[:32], y[:32])  # what stays in memory afterwards
+    tracemalloc.start()
+    model.fit(x, y, epochs=2, verbose=0)
+    model.fit(x, y, shuffle=False, validation_data=(x[:64], y[:64]), verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert x.nbytes == 7_680_000 and peak < 0.15 * x.nbytes
+
+
+def test_a_file_trains_as_the_array_in_memory_does(tmp_path, operations):
+    x = np.memmap(tmp_path / "x", np.float64, "w+", shape=X3.shape)
+    x[:] = X3
+    in_memory, on_disk = steps_model(), steps_model()
+    w = RNG.uniform(0, 2, 12)
+    arguments = {"sample_weight": w, "shuffle": False, "epochs": 2, "verbose": 0}
+    expected = in_memory.fit(X3, Y3, 5, **arguments).history
+    assert on_disk.fit(x, Y3, 5, **arguments).history == expected
+    assert on_disk.evaluate(x, Y3, verbose=0) == in_memory.evaluate(X3, Y3, verbose=0)
+    np.testing.assert_array_equal(on_disk.predict(x, 5), in_memory.predict(X3))
+    with pytest.raises(ValueError, match="as many labels as samples, got 12 samples and 11 labels"):
+        on_disk.fit(x, Y3[:11], verbose=0)
+    with pytest.raises(ValueError, match="x: .*built for 3 features, got 2"):
+        on_disk.fit(x[..., :2], Y3, verbose=0)

@@ -25,8 +25,8 @@ class Node:
         What it was called on; empty for an input layer.
     in_list : bool
         Whether the layer takes a list of arrays.
-    training : bool or None
-        What the call said; None leaves it to the model's.
+    training : True or None
+        True if the call said so; None leaves it to the model's.
     mask : KerasTensor or None
         A mask that the call gave.
     shapes : list of tuple
@@ -168,6 +168,8 @@ def connect(layer: Layer, inputs: Any, training: bool | None = None, mask: Any =
         If arrays and tensors come together.
     ValueError
         If the layer can't take inputs of these shapes.
+    NotImplementedError
+        For ``training=False`` on a layer with dropout.
     """
     in_list = isinstance(inputs, list | tuple)
     tensors = list(inputs) if in_list else [inputs]
@@ -182,16 +184,22 @@ def connect(layer: Layer, inputs: Any, training: bool | None = None, mask: Any =
             f"{layer.name}: mask: expected a tensor that comes from an Input, "
             f"got {type(mask).__name__}; masks of layers travel by themselves"
         )
-    share_dtype(layer, tensors)
+    if training is False and layer.seed_generators:
+        raise NotImplementedError(
+            f"{layer.name}: training=False is not served on tensors of a functional model; "
+            "a layer with dropout follows the model, or always drops with training=True"
+        )
+    _share_dtype(layer, tensors)
     shapes = [tensor.shape for tensor in tensors]
     shape: Any = shapes if in_list else shapes[0]
     if not layer.built:
         layer.build(shape)
-    node = Node(layer, tensors, in_list, layer.compute_output_shape(shape), training, mask)
+    shapes_out = layer.compute_output_shape(shape)
+    node = Node(layer, tensors, in_list, shapes_out, training or None, mask)
     return node.outputs
 
 
-def share_dtype(layer: Layer, tensors: list[KerasTensor]) -> None:
+def _share_dtype(layer: Layer, tensors: list[KerasTensor]) -> None:
     """Let a layer take the dtype of the layers that it is called on; data are converted."""
     for tensor in tensors:
         if tensor.node.inputs:

@@ -151,7 +151,7 @@ class Functional(Model):
         begins = self._graph.begins
         if isinstance(x, Mapping):
             x = self._from_dict(name, x)
-        elif not self._in_list:
+        elif len(begins) == 1:
             x = [x[0] if self._wrapped(x) else x]
         if not isinstance(x, list | tuple) or len(x) != len(begins):
             got = f"{len(x)} of them" if isinstance(x, list | tuple) else type(x).__name__

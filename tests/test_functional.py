@@ -1,0 +1,417 @@
+"""Functional models: what they compute, what they share, their gradients, configurations, errors."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+from oracles import central_differences
+
+import fastgru
+from fastgru import Input, Model, Sequential
+from fastgru.layers import (
+    GRU,
+    LSTM,
+    Activation,
+    Add,
+    Bidirectional,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    GlobalAveragePooling1D,
+    Masking,
+    RepeatVector,
+    SimpleRNN,
+    TimeDistributed,
+)
+
+RNG = np.random.default_rng(17)
+IDS = np.array([[3, 1, 0, 0], [2, 5, 6, 0], [0, 4, 0, 1]])
+FEATURES = RNG.normal(size=(3, 5, 4))
+FEATURES[1, 3:] = 0
+VECTORS = RNG.normal(size=(3, 2))
+
+
+@pytest.fixture(autouse=True)
+def _double():
+    fastgru.backend.set_floatx("float64")
+    yield
+    fastgru.backend.set_floatx("float32")
+
+
+def randomize(model, scale=0.6):
+    rng = np.random.default_rng(29)
+    model.set_weights([rng.normal(0, scale, w.shape) for w in model.weights])
+    return model
+
+
+def translator(kind=GRU):
+    """An encoder of ids, whose states a decoder of features begins with; all of it masked."""
+    ids, features = Input((None,), name="ids"), Input((None, 4), name="features")
+    _, *states = kind(5, return_state=True, name="encoder")(Embedding(7, 3, mask_zero=True)(ids))
+    y = kind(5, return_sequences=True, name="decoder")(Masking()(features), initial_state=states)
+    return randomize(Model([ids, features], Dense(2, "tanh", name="head")(y))), [IDS, FEATURES]
+
+
+def twins():
+    """Two inputs that the same layers read, one of them twice."""
+    a, b = Input((None,), name="a"), Input((None,), name="b")
+    table, reader = Embedding(7, 3, mask_zero=True), GRU(4)
+    first, second = reader(table(a)), reader(table(b))
+    both = Concatenate()([first, second, Dense(3, "relu")(first)])
+    return randomize(Model([a, b], Dense(1)(both))), [IDS, IDS[:, ::-1].copy()]
+
+
+def nested():
+    """A model in a model in a model; the inner ones are called twice."""
+    inner = Sequential([Input((None, 4)), GRU(4, return_sequences=True), Dropout(0.0)])
+    x = Input((None, 4))
+    middle = Model(x, Add()([x, inner(inner(x))]), name="middle")
+    y = Input((None, 4), name="y")
+    out = GlobalAveragePooling1D()(middle(Masking()(middle(y))))
+    return randomize(Model(y, out)), [FEATURES]
+
+
+def several():
+    """Several outputs, one in the middle of the graph; a bidirectional layer; penalties."""
+    x, v = Input((None, 4), name="x"), Input((2,), name="v")
+    read = Bidirectional(LSTM(3, return_sequences=True, activity_regularizer="l2"))(Masking()(x))
+    pooled = SimpleRNN(4, activity_regularizer="l2")(read)
+    joined = Concatenate()([pooled, v])
+    repeated = TimeDistributed(Dense(2, "softmax"))(RepeatVector(3)(joined))
+    return randomize(Model([x, v], [read, joined, repeated])), [FEATURES, VECTORS]
+
+
+MODELS = [translator, lambda: translator(LSTM), twins, nested, several]
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_gradients_are_the_derivatives(operations, make):
+    accumulate = operations == "compiled"
+    model, x = make()
+    x = model.check_input("x", [a.copy() for a in x] if len(x) > 1 else x[0].copy())
+    y, run = model.forward(x, training=True)
+    rng = np.random.default_rng(31)
+    dy = [rng.normal(size=a.shape) for a in as_list(y)]
+    before = RNG.normal(size=model.gradients.shape) if accumulate else 0
+    model.gradients[...] = before
+    dx = model.backward(
+        dy if isinstance(y, list) else dy[0], run, accumulate=accumulate, to_inputs=True
+    )
+
+    def loss():
+        y, run = model.forward(x, training=True)
+        return float(sum((a * d).sum() for a, d in zip(as_list(y), dy, strict=True))) + (
+            run.added_loss
+        )
+
+    start = 0
+    for weight in model.weights:
+        expected = central_differences(loss, weight.writable())
+        found = (model.gradients - before)[start : start + expected.size].reshape(expected.shape)
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8, err_msg=weight.path)
+        start += expected.size
+    for a, d in zip(as_list(x), as_list(dx), strict=True):
+        if a.dtype.kind != "f":
+            assert d is None
+            continue
+        masked = (a == 0).all(-1)  # a difference there changes the mask
+        differences = central_differences(loss, a)
+        np.testing.assert_allclose(d[~masked], differences[~masked], rtol=1e-6, atol=1e-8)
+
+
+def test_an_output_that_the_loss_ignores_has_no_part_in_the_gradients(operations):
+    model, x = several()
+    x = model.check_input("x", x)
+    y, run = model.forward(x, training=True)
+    model.gradients[...] = np.nan
+    dy = RNG.normal(size=y[1].shape)
+    model.backward([None, dy, None], run)
+    found = model.gradients.copy()
+    model.backward([np.zeros_like(y[0]), dy, np.zeros_like(y[2])], run)
+    np.testing.assert_allclose(found, model.gradients, rtol=1e-12, atol=1e-14)
+    unused = model.layers[-1].weights
+    assert all((w.gradient == 0).all() for w in unused) and len(unused) == 2
+
+
+def test_masks_travel():
+    model, x = translator()
+    _, run = model.forward(model.check_input("x", x))
+    np.testing.assert_array_equal(run.masks[0], (FEATURES != 0).any(-1))
+    model, x = several()
+    _, run = model.forward(model.check_input("x", x))
+    np.testing.assert_array_equal(run.masks[0], (FEATURES != 0).any(-1))
+    assert run.masks[1:] == [None, None]
+
+
+def test_what_padding_holds_does_not_matter():
+    model, (ids, features) = translator()
+    longer = np.concatenate([ids, np.zeros((3, 2), int)], axis=1)
+    np.testing.assert_array_equal(model([ids, features]), model([longer, features]))
+
+
+def test_a_mask_can_be_an_input_of_its_own():
+    x, valid = Input((None, 4)), Input((None,), dtype="bool")
+    layer = GRU(3)
+    model = randomize(Model([x, valid], layer(x, mask=valid)))
+    mask = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [1, 0, 0, 0, 0]], bool)
+    np.testing.assert_array_equal(model([FEATURES, mask]), layer(FEATURES, mask=mask))
+    again = type(model).from_config(json.loads(json.dumps(model.get_config())))
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model([FEATURES, mask]), again([FEATURES, mask]))
+
+
+def test_a_model_is_called_with_a_mask():
+    model = randomize(Sequential([Input((None, 4)), GRU(3, return_sequences=True), GRU(2)]))
+    mask = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [1, 0, 0, 0, 0]], bool)
+    one, two = model.layers
+    expected = two(one(FEATURES, mask=mask), mask=mask)
+    np.testing.assert_array_equal(model(FEATURES, mask=mask), expected)
+    with pytest.raises(ValueError, match=r"mask: expected shape \(3, 5\), got \(3, 4\)"):
+        model(FEATURES, mask=mask[:, :4])
+    with pytest.raises(TypeError, match="mask: expected booleans"):
+        model(FEATURES, mask=mask.astype(int))
+
+
+def test_where_a_mask_ends_is_said():
+    model = Sequential([Input((None,)), Embedding(7, 3, mask_zero=True), fastgru.layers.Flatten()])
+    with pytest.warns(UserWarning, match=r"flatten.* does not support masking: the mask .* ends"):
+        model(IDS)
+
+
+# ---------------------------------------------------------------- sharing
+
+
+def test_inference_models_of_a_trained_model():
+    model, (ids, features) = translator()
+    whole = model([ids, features])
+    encoder = Model(model.inputs[0], model.get_layer("encoder").output[1:])
+    state, step = Input((5,)), Input((1, 4))
+    decoder_layer = model.get_layer("decoder")
+    decoder = Model(
+        [step, state], model.get_layer("head")(decoder_layer(step, initial_state=state))
+    )
+    assert decoder.weights[0] is decoder_layer.weights[0]
+    (start,) = encoder(ids)
+    first = decoder([features[:, :1], start])
+    np.testing.assert_allclose(first[:, 0], whole[:, 0], rtol=1e-12)
+
+
+def test_a_model_between_tensors_of_another():
+    model, x = several()
+    hidden = model.outputs[1]
+    tail = Model(hidden, model.outputs[2])
+    joined, repeated = model(x)[1:]
+    np.testing.assert_array_equal(tail(joined), repeated)
+    assert tail.layers[0].batch_shape == hidden.shape
+    again = type(tail).from_config(tail.get_config())
+    again.set_weights(tail.get_weights())
+    np.testing.assert_array_equal(again(joined), repeated)
+
+
+def test_sequential_models_have_tensors():
+    model = Sequential([Input((None, 4)), GRU(3, return_sequences=True), Dense(2)])
+    middle = Model(model.inputs, model.layers[0].output)
+    np.testing.assert_array_equal(middle(FEATURES), model.layers[0](FEATURES))
+    assert model.layers[1].input == model.layers[0].output
+
+
+def test_the_outer_model_holds_the_weights_of_untrained_inner_ones():
+    inner = Sequential([Input((None, 4)), GRU(3)])
+    outer = Sequential([inner, Dense(2)])
+    buffer = outer.weights[0].buffer
+    assert all(w.buffer is buffer for w in outer.weights)
+    assert outer.gradients.size == outer.count_params()
+    assert np.shares_memory(outer.gradients, inner.gradients)
+    other = Model(inner.inputs, Dense(1)(inner.outputs[0]))
+    with pytest.raises(ValueError, match="gradients: .* shares layers with another model"):
+        other.gradients  # noqa: B018
+
+
+def test_frozen_layers_stay_as_they_are():
+    model, x = twins()
+    reader = next(layer for layer in model.layers if isinstance(layer, GRU))
+    reader.trainable = False
+    x = model.check_input("x", x)
+    y, run = model.forward(x, training=True)
+    model.gradients[...] = 7
+    model.backward(np.ones_like(y), run)
+    assert all((w.gradient == 7).all() or (w.gradient == 0).all() for w in reader.weights)
+    table = next(layer for layer in model.layers if isinstance(layer, Embedding))
+    assert np.abs(table.weights[0].gradient).max() not in (0, 7)
+    assert [w.path for w in model.non_trainable_weights] == [w.path for w in reader.weights]
+
+
+def test_models_are_freed_without_the_garbage_collector():
+    gc.disable()
+    try:
+        for make in (*MODELS, lambda: (Sequential([Input((3,)), Dense(2)]), None)):
+            model, _ = make()
+            seen = [weakref.ref(layer) for layer in (model, *model.layers)]
+            del model
+            assert not any(found() for found in seen)
+    finally:
+        gc.enable()
+
+
+# ---------------------------------------------------------------- configurations, copies
+
+
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda m: type(m).from_config(json.loads(json.dumps(m.get_config()))),
+        lambda m: fastgru.layers.deserialize(fastgru.layers.serialize(m)),
+        copy.deepcopy,
+        lambda m: pickle.loads(pickle.dumps(m)),
+    ],
+    ids=["config", "serialize", "deepcopy", "pickle"],
+)
+def test_models_made_again(make, again):
+    model, x = make()
+    other = again(model)
+    assert other.get_config() == model.get_config()
+    assert [w.shape for w in other.weights] == [w.shape for w in model.weights]
+    other.set_weights(model.get_weights())
+    x = x if len(x) > 1 else x[0]
+    for a, b in zip(as_list(other(x)), as_list(model(x)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert other.layers[-1].output.shape == model.layers[-1].output.shape
+    assert not {id(w) for w in other.weights} & {id(w) for w in model.weights}
+
+
+def test_names_and_places():
+    model, _ = translator()
+    assert [layer.name for layer in model.layers][-3:] == ["features", "masking", "decoder"] or (
+        model.layers[-1].name == "head"
+    )
+    assert model.input_names == ["ids", "features"] and model.output_names == ["head"]
+    assert model.get_layer("encoder").weights[0].path == "encoder/kernel"
+    assert len(model.get_layer("decoder").get_weights()) == 3
+    assert model.input_shape == [(None, None), (None, None, 4)]
+    assert model.output_shape == (None, None, 2)
+    assert model.output_activation == "tanh"
+    assert several()[0].output_activation == [None, None, None]
+
+
+def test_summary_tells_what_layers_are_called_on():
+    lines = []
+    model, _ = translator()
+    model.summary(print_fn=lines.append)
+    assert {len(line) for line in lines if line[:1] in "_= "} == {98}
+    text = "\n".join(lines)
+    assert "Connected to" in text and "encoder[0][1]" in text and "ids[0][0]" in text
+    assert f"Total params: {model.count_params()}" in text
+
+
+def test_inputs_come_as_lists_or_by_name():
+    model, (ids, features) = translator()
+    expected = model([ids, features])
+    for x in ((ids, features), {"features": features, "ids": ids.astype(np.uint8)}):
+        np.testing.assert_array_equal(model(x), expected)
+        np.testing.assert_array_equal(model.predict(x, batch_size=2, verbose=0), expected)
+    single = randomize(Model(x := Input((2,)), Dense(3)(x)))
+    np.testing.assert_array_equal(single([VECTORS]), single(VECTORS))
+
+
+def test_logits_are_left_off_where_nothing_else_needs_the_output():
+    x = Input((2,))
+    y, z = Dense(3, "sigmoid")(x), Dense(3, "sigmoid")(x)
+    model = randomize(Model(x, [y, Activation("softmax")(z), z]))
+    assert model.output_activation == ["sigmoid", "softmax", None]
+    plain = model.forward(VECTORS)[0]
+    bare = model.forward(VECTORS, logits=[True, False, False])[0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-bare[0])), plain[0], rtol=1e-12)
+    np.testing.assert_array_equal(bare[1], plain[1])
+
+
+# ---------------------------------------------------------------- errors
+
+
+def parts():
+    a, b = Input((4,), name="a"), Input((4,), name="b")
+    return a, b, Dense(3, name="d")(Add(name="sum")([a, b]))
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (
+            lambda a, b, y: Model(a, y),
+            ValueError,
+            r"outputs: they depend on the Input 'b' of shape \(None, 4\), which is not among the "
+            "inputs 'a'; 'sum' needs it",
+        ),
+        (lambda a, b, y: Model([a, 3], y), TypeError, "inputs: expected tensors .* got 3"),
+        (lambda a, b, y: Model([a, b], []), TypeError, "outputs: expected tensors"),
+        (lambda a, b, y: Model([a, a, b], y), ValueError, "inputs: expected tensors that differ"),
+        (
+            lambda a, b, y: Model([a, b], Dense(2, name="d")(y)),
+            ValueError,
+            "2 layers have the name 'd'",
+        ),
+        (
+            lambda a, b, y: Model([a, b], y)([np.ones((2, 4))]),
+            ValueError,
+            r"has 2 inputs \(a \(None, 4\), b \(None, 4\)\); expected a list of as many arrays, "
+            "got 1",
+        ),
+        (
+            lambda a, b, y: Model([a, b], y)({"a": 1, "c": 2}),
+            ValueError,
+            "has the inputs a, b; got a, c",
+        ),
+        (
+            lambda a, b, y: Model([a, b], y)([np.ones((2, 4)), np.ones((2, 5))]),
+            ValueError,
+            r"b: expected shape \(None, 4\), got \(2, 5\)",
+        ),
+        (
+            lambda a, b, y: Model([a, b], y)([np.ones((2, 4)), np.ones((3, 4))]),
+            ValueError,
+            "as many samples in every input",
+        ),
+        (
+            lambda a, b, y: Add(name="s")([a, np.ones((2, 4))]),
+            TypeError,
+            "s: inputs: expected tensors .* got ndarray at place 1",
+        ),
+        (
+            lambda a, b, y: GRU(3, name="g")(a),
+            ValueError,
+            r"g: expected 3 dimensions \(batch, time, features\), got shape \(None, 4\)",
+        ),
+        (
+            lambda a, b, y: Concatenate(name="c")([a, Input((4, 5))]),
+            ValueError,
+            "c: expected inputs with an axis -1",
+        ),
+        (lambda a, b, y: np.exp(y), TypeError, "holds no numbers yet"),
+        (lambda a, b, y: bool(y), TypeError, "holds no numbers yet"),
+        (
+            lambda a, b, y: Dropout(0.5, name="drop")(y, training=False),
+            NotImplementedError,
+            "drop: training=False is not served on tensors",
+        ),
+        (
+            lambda a, b, y: Dense(1, dtype="float32", name="e")(y),
+            ValueError,
+            "share one dtype, but 'e' has float32",
+        ),
+        (lambda a, b, y: Dense(2, name="n").output, AttributeError, "n: output: .* not part of"),
+    ],
+)
+def test_errors(use, error, message):
+    with pytest.raises(error, match=message):
+        use(*parts())

@@ -154,6 +154,33 @@ def test_functional_models_resume_to_the_bit(tmp_path):
     assert not any(a is b for a, b in zip(clone.layers, model.layers, strict=True))
 
 
+def test_several_outputs_with_settings_of_their_own(tmp_path):
+    left, right = Input((None, 3), name="left"), Input((None, 3), name="right")
+    read = GRU(
+        4, kernel_regularizer="l2", recurrent_constraint="max_norm", activity_regularizer="l1"
+    )
+    one = Dense(1, activation="sigmoid", name="one")(read(left))
+    steps = LSTM(5, return_sequences=True, dropout=0.2)(right)
+    two = TimeDistributed(Dense(3, activation="softmax"), name="two")(steps)
+    model = Model({"left": left, "right": right}, {"one": one, "two": two})
+    model.compile(
+        optimizers.SGD(0.1, momentum=0.9),
+        loss={"one": "binary_crossentropy", "two": losses.SparseCategoricalCrossentropy()},
+        loss_weights={"one": 1.0, "two": 0.25},
+        metrics={"one": ["accuracy", metrics.AUC()], "two": "accuracy"},
+        weighted_metrics={"one": ["mse"]},
+    )
+    x = {"left": rng.normal(size=(9, 5, 3)), "right": rng.normal(size=(9, 6, 3))}
+    y = {"one": rng.integers(0, 2, (9, 1)), "two": rng.integers(0, 3, (9, 6, 1))}
+    options = {"batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0}
+    model.fit(x, y, **options)
+    model.save(tmp_path / "model.npz")
+    again = models.load_model(tmp_path / "model.npz")
+    expected = model.fit(x, y, **options).history
+    assert again.fit(x, y, **options).history == expected and len(expected) == 7
+    assert same(again.get_weights(), model.get_weights())
+
+
 def test_names_in_files_tell_layers_within_layers(tmp_path):
     functional_model().save_weights(tmp_path / "weights.npz")
     with np.load(tmp_path / "weights.npz") as file:

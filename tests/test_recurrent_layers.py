@@ -272,6 +272,20 @@ def test_a_stateful_layer_has_one_batch_size():
     np.testing.assert_array_equal(model(X), first)
 
 
+def test_a_stateful_model_is_fitted_batch_by_batch(operations):
+    model = Sequential([Input(batch_shape=(2, T, I)), GRU(3, stateful=True), Dense(1)])
+    model.compile("sgd", "mse")
+    y = np.ones((B, 1))
+    model.fit(X, y, batch_size=2, shuffle=False, verbose=0)
+    model.reset_states()
+    found = model.predict(X, batch_size=2, verbose=0)
+    model.reset_states()
+    np.testing.assert_array_equal(found[:2], model(X[:2]))
+    np.testing.assert_array_equal(found[2:], model(X[2:]))
+    with pytest.raises(ValueError, match="stateful, built for batches of 2, got a batch of 4"):
+        model.predict(X, batch_size=4, verbose=0)
+
+
 def test_states_of_a_stateful_layer_are_its_own():
     layer = make(GRU, stateful=True, return_state=True)
     _, state = layer(X)

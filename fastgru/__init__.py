@@ -271,7 +271,7 @@ __all__ = [
 
 
 # Imported at their first use: they take time to load.
-_MODULES = ("ops", "plot", "reference")
+_MODULES = ("comparison", "ops", "plot", "reference", "tracing")
 _FUNCTIONS = {"compare": "comparison", "trace": "tracing"}
 
 

@@ -1,4 +1,4 @@
-"""Functional models: what they compute, what they share, their gradients, configurations, errors."""
+"""Functional models: what they compute and share, gradients, configurations, errors."""
 
 from __future__ import annotations
 

@@ -19,15 +19,13 @@ struct forward_pass {
     int gates;
     ptrdiff_t units_stride, inputs_stride;
     const REAL *w, *u, *u_candidate;
-    REAL *
-        input_bias; /* in the order of projected rows; a GRU's z and r include the recurrent bias */
+    REAL *input_bias;     /* as projected rows are ordered; a GRU's z and r include U's bias */
     REAL *candidate_bias; /* GRU, reset after: c_n */
     REAL *inputs;         /* a chunk's rows of x where they can't be read in place */
     REAL *projected;
-    REAL *
-        recurrent; /* products of a few panels, for all rows; each member of the team has its own */
-    REAL *dropped; /* the state that enters the products, a copy for each gate or one for all */
-    REAL *state[2]; /* inference: h before and after a step, in turn */
+    REAL *recurrent; /* products of a few panels, for all rows; each member has its own */
+    REAL *dropped;   /* the state that enters the products, a copy for each gate or one for all */
+    REAL *state[2];  /* inference: h before and after a step, in turn */
     REAL *c_state;
     REAL *update;            /* GRU, reset before: z, until the candidate is known */
     REAL *reset_state;       /* ... and r * h, times its dropout */
@@ -54,7 +52,7 @@ INLINE ptrdiff_t recurrent_size(const shape *s) {
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_forward(forward_pass *f, const shape *s, int threads, REAL *buffer) {
     const ptrdiff_t hp = padded_units(s), bhs = s->batch * stride_of_units(s);
-    const ptrdiff_t chunk = rows_in_a_chunk(s, projected_rows(s));
+    const ptrdiff_t chunk = threads * rows_in_a_chunk(s, projected_rows(s));
     const int before = resets_before(s);
     f->input_bias = take(&buffer, gates_of(s) * hp);
     f->candidate_bias = take(&buffer, hp);
@@ -114,17 +112,17 @@ static forward_pass begin_forward(const fastgru_forward *args, int threads, REAL
 
 /* ---- input projections ---- */
 
-/* A chunk's rows, as one member has them: its own rows of each step, one step after the other, from `area` on. */
+/* A chunk's rows, as one member has them: its own rows of each step, one step after the other, from `area` on. Members
+ * who split the rows don't wait for each other, so each has an area of its own. */
 typedef struct {
     ptrdiff_t first_step, end, area, row_count;
 } chunk_part;
 
 static chunk_part part_of_chunk(const shape *s, const share *part, ptrdiff_t first, ptrdiff_t end) {
     chunk_part c = {first, end, 0, 0};
-    for (ptrdiff_t t = first; t < end; t++) {
-        c.area += minimum(part->first_row, rows_in(s, t));
+    if (!part->units_split) c.area = part->member * rows_in_a_chunk(s, projected_rows(s));
+    for (ptrdiff_t t = first; t < end; t++)
         c.row_count += maximum(0, last_row_in(s, part, t) - part->first_row);
-    }
     return c;
 }
 
@@ -353,8 +351,6 @@ static void run_steps(forward_pass *f, const share *part, ptrdiff_t first, ptrdi
     const REAL *projected = NULL;
     for (ptrdiff_t i = first; i < end; i++) {
         if (i == c.end) {
-            /* Where a member's rows of a chunk stand depends on the chunk: the others must be done with the last. */
-            if (i > first && !part->units_split) fastgru_wait(&f->ready, part->members);
             c = part_of_chunk(s, part, i, minimum(end, chunk_end(s, i, projected_rows(s))));
             project_inputs(f, part, &c);
             projected = f->projected + c.area * width;

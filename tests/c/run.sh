@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the C core without Python, for every instruction set of the target, and runs tests/c/test_core.c on it.
+# Compiles the C core without Python, for every instruction set of the target, and runs the tests beside this file on it.
 #   CC          the compiler (default cc); an aarch64 cross-compiler works with
 #   RUN         what runs the program, e.g. "qemu-aarch64 -L /usr/aarch64-linux-gnu"
 #   SANITIZE    sanitizers (default address,undefined; empty for none)
@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 cc=${CC:-cc}
 sanitize=${SANITIZE-address,undefined}
-flags="-std=gnu11 -O1 -g -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror -Wno-psabi -Icsrc"
+flags="-std=gnu11 -O1 -g1 -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror -Wno-psabi -Icsrc"
 [ -z "$sanitize" ] || flags="$flags -fsanitize=$sanitize -fno-sanitize-recover=all"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -37,5 +37,5 @@ for set in "${sets[@]}"; do
     done
 done
 for job in "${jobs[@]}"; do wait "$job"; done
-$cc $flags $have csrc/dispatch.c csrc/schedule.c csrc/team.c tests/c/test_core.c "$out"/*.o -lm -pthread -o "$out/test_core"
+$cc $flags $have csrc/dispatch.c csrc/schedule.c csrc/team.c tests/c/*.c "$out"/*.o -lm -pthread -o "$out/test_core"
 ${RUN:-} "$out/test_core"

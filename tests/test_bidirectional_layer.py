@@ -157,6 +157,24 @@ def test_initial_weights():
         Bidirectional(GRU(H), weights=weights[:5])(X)
 
 
+def test_frozen_directions():
+    assert not any(w.trainable for w in built(GRU(H, trainable=False)).weights)
+    frozen = GRU(H, go_backwards=True, trainable=False)
+    layer = built(GRU(H), backward_layer=frozen)
+    assert [w.trainable for w in layer.weights] == [True] * 3 + [False] * 3
+    y, cache = layer.forward(X.astype(np.float32), training=True)
+    layer.backward(np.ones_like(y), cache)
+    assert [bool(w.gradient.any()) for w in layer.weights] == [True] * 3 + [False] * 3
+    layer.trainable = False
+    assert not layer.trainable_weights
+
+
+def built(*arguments, **named):
+    layer = Bidirectional(*arguments, **named)
+    layer.build(X.shape)
+    return layer
+
+
 def test_stateful_directions_go_on_where_they_stopped():
     layer = make(return_state=True, stateful=True)
     plain = make(return_state=True)

@@ -177,6 +177,28 @@ def test_what_a_mask_hides_is_never_looked_at(operations, kind):
 
 
 @every_kind
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["right", "interior"])
+def test_a_row_has_the_same_bits_alone_and_padded(kind, dtype, name):
+    x = np.random.default_rng(1).normal(size=(13, 9, I)).astype(dtype)
+    mask = make_mask(name, 13, 9, np.random.default_rng(2))
+    layer = kind(33, dtype=dtype, return_sequences=True, return_state=True)
+    found = layer(x, mask=mask)
+    longer = np.concatenate([x, x], axis=1), np.concatenate([mask, np.zeros_like(mask)], axis=1)
+    padded = layer(longer[0], mask=longer[1])
+    np.testing.assert_array_equal(padded[0][:, :9], found[0])
+    for a, b in zip(padded[1:], found[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for row in range(13):
+        for a, b in zip(layer(x[[row]], mask=mask[[row]]), found, strict=True):
+            np.testing.assert_array_equal(a[0], b[row])
+        if mask[row].any():  # without the steps that are masked
+            y, *states = layer(x[[row]][:, mask[row]])
+            np.testing.assert_array_equal(y[0], found[0][row, mask[row]])
+            np.testing.assert_array_equal(states[-1][0], found[-1][row])
+
+
+@every_kind
 def test_compute_mask(kind):
     mask = draw_mask("right")
     assert kind(3).compute_mask(X, mask) is None
@@ -421,12 +443,13 @@ def test_a_cell_takes_a_step(operations, kind):
     cell = CELLS[kind](H, dtype="float64")
     cell.build((B, I))
     cell.set_weights(layer.get_weights())
-    states = cell.get_initial_state(B)
     assert cell.state_size == ([H, H] if kind is LSTM else H) and cell.output_size == H
     whole = layer(X)
-    for t in range(T):
-        output, states = cell(X[:, t], states)
-        np.testing.assert_allclose(output, whole[:, t], rtol=1e-12, atol=1e-15)
+    for one in (cell, layer.cell):
+        states = one.get_initial_state(B)
+        for t in range(T):
+            output, states = one(X[:, t], states)
+            np.testing.assert_allclose(output, whole[:, t], rtol=1e-12, atol=1e-15)
     if kind is not LSTM:
         output, state = cell(X[:, 0], cell.get_initial_state(B)[0])
         assert state is not None and state.shape == (B, H)

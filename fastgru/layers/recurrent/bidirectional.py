@@ -186,6 +186,9 @@ class Bidirectional(Layer):
         """
         shape = tuple(input_shape[0] if is_nested_shape(input_shape) else input_shape)
         super().build(shape)
+        for layer in self._directions:
+            if not layer.trainable:
+                layer.trainable = False  # its weights too, which the whole has just set
 
     def create_weights(self, input_shape: Any) -> None:
         """Make the weights of both layers."""

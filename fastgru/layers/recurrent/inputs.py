@@ -60,7 +60,7 @@ def pad(
             f"{layer.name}: mask: expected None beside sequences of different lengths, "
             f"got {type(mask).__name__}"
         )
-    arrays = [to_floats(f"inputs[{i}]", s, dtype) for i, s in enumerate(sequences)]
+    arrays = [to_floats(f"{layer.name}: inputs[{i}]", s, dtype) for i, s in enumerate(sequences)]
     features = arrays[0].shape[-1]
     for i, a in enumerate(arrays):
         if a.ndim != 2 or a.shape[1] != features:

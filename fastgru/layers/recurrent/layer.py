@@ -225,7 +225,8 @@ class Recurrent(Layer):
         """Return an input, or a list of it and initial states, in the layer's dtype."""
         if isinstance(x, list) and depth(x[0]) == 3:
             x, *states = x
-            converted = [to_floats("initial_state", state, self._dtype) for state in states]
+            what = f"{self.name}: initial_state"
+            converted = [to_floats(what, state, self._dtype) for state in states]
             return [to_floats(name, x, self._dtype), *converted]
         return to_floats(name, x, self._dtype)
 

@@ -131,3 +131,12 @@ def test_nothing_is_said_of_finite_losses():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(rng.normal(size=(8, 9, 3)), rng.normal(size=(8, 1)), epochs=2, verbose=0)
+
+
+def test_of_ragged_sequences_the_valid_steps_count():
+    model = make(GRU(3, activation="relu", name="reader"), Dense(1))
+    model.compile("sgd", "mse")
+    x = [rng.normal(size=(steps, 3)).astype(np.float32) for steps in (4, 7, 5)]
+    x[1][5] = 1e38
+    with pytest.warns(RuntimeWarning, match="reader: the candidate is infinite at time step 5 of"):
+        model.fit(x, np.ones((3, 1)), shuffle=False, verbose=0)

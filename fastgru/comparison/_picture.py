@@ -39,10 +39,14 @@ def draw(found: Comparison) -> Figure:
     scores.axhline(score, color="0.5", linestyle=":", linewidth=1)
     scores.annotate(name, (0.99, score), xycoords=("axes fraction", "data"), fontsize=8,
                     ha="right", va="bottom", color="0.4")  # fmt: skip
+    scores.margins(y=0.15)
     scores.set_ylabel(f"validation {found.score_name}")
     scores.set_title("score: a dot for each seed, a line at the mean", fontsize=9)
     losses.set_xlabel("epoch")
     losses.set_ylabel("validation loss")
+    shown = np.concatenate([run.history["val_loss"] for r in found.results for run in r.runs])
+    if np.nanmin(shown) > 0 and np.nanmax(shown) > 20 * np.nanmin(shown):
+        losses.set_yscale("log")
     losses.set_title("loss: mean and range over the seeds", fontsize=9)
     losses.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     losses.legend(fontsize=8)

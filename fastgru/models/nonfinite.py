@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastgru.models.model import Model
 
 
-def warn(model: Model, x: Any, loss: float = math.nan) -> None:
+def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None) -> None:
     """Warn that the loss of a batch is not finite, and say where that came from.
 
     To be called before the optimizer steps: the weights must be those that gave the loss.
@@ -30,11 +30,14 @@ def warn(model: Model, x: Any, loss: float = math.nan) -> None:
         The batch, as the model's `forward` takes it.
     loss : float
         What came out.
+    mask : ndarray or list, optional
+        Which of the batch's steps are valid.
     """
-    warnings.warn(f"the loss is {_kind(loss)}: {explain(model, x)}", RuntimeWarning, stacklevel=2)
+    where = explain(model, x, mask)
+    warnings.warn(f"the loss is {_kind(loss)}: {where}", RuntimeWarning, stacklevel=2)
 
 
-def explain(model: Model, x: Any) -> str:
+def explain(model: Model, x: Any, mask: Any = None) -> str:
     """Return a sentence that says where a model's numbers cease to be finite on a batch.
 
     The first that is found, in the order of the computation: in the input, in a weight, in a gate
@@ -44,7 +47,7 @@ def explain(model: Model, x: Any) -> str:
     ----------
     model : Model
         The model, built.
-    x : ndarray or list of ndarray
+    x, mask : ndarray or list of ndarray
         The batch, as the model's `forward` takes it.
     """
     for name, array in _inputs(x):
@@ -58,13 +61,13 @@ def explain(model: Model, x: Any) -> str:
                 f"{layer.name}: the {weight.name} is {_kind(weight.array[place])} since the last "
                 "step, whose gradients were too large: try a lower learning rate, or clipnorm"
             )
-    return _in_layers(model, x) or "all layers' outputs are finite without dropout"
+    return _in_layers(model, x, mask) or "all layers' outputs are finite without dropout"
 
 
-def _in_layers(model: Model, x: Any) -> str | None:
+def _in_layers(model: Model, x: Any, mask: Any) -> str | None:
     watcher = _Watcher(model)
     with unchanged_states(model), backend.using(watcher), np.errstate(all="ignore"):
-        output, _ = model.forward(x)
+        output, _ = model.forward(x, mask=mask)
     for name, found in watcher.found:
         if isinstance(found, LayerTrace):
             sentence = _in_layer(found)

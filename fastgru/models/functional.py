@@ -27,7 +27,7 @@ class Functional(Model):
     inputs : KerasTensor, or a list or dict of these
         Where the model begins: tensors from `Input`, or any others.
     outputs : KerasTensor, or a list or dict of these
-        Where it ends.
+        Where it ends. The keys of a dict name the outputs, which come in a list all the same.
     name : str, optional
         Otherwise ``functional``, numbered.
     trainable : bool, default True

@@ -265,7 +265,13 @@ class Sequential(Model):
         if self._input is not None:
             self._input.compute_output_shape(shape)
         for layer in self._layers:
-            shape = layer.compute_output_shape(shape)
+            found = layer.compute_output_shape(shape)
+            if isinstance(found, list):
+                raise ValueError(
+                    f"layers: {layer.name!r} returns {len(found)} outputs; "
+                    "a Sequential takes layers with one"
+                )
+            shape = found
         return shape
 
     @property

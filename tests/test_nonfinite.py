@@ -120,6 +120,7 @@ def test_fit_warns_once_and_goes_on():
         history = model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0)
     reports = [w for w in caught if "the loss is" in str(w.message)]
     assert len(reports) == 1 and issubclass(reports[0].category, RuntimeWarning)
+    assert reports[0].filename == __file__  # where fit was called
     # In its batch the sample is the second: the batch is what was computed.
     assert "reader: the candidate is infinite at time step 6 of sample 1" in str(reports[0].message)
     assert len(history.history["loss"]) == 3 and math.isnan(history.history["loss"][-1])

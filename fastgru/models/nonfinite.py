@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,16 @@ def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None) -> None
         Which of the batch's steps are valid.
     """
     where = explain(model, x, mask)
-    warnings.warn(f"the loss is {_kind(loss)}: {where}", RuntimeWarning, stacklevel=2)
+    said = f"the loss is {_kind(loss)}: {where}"
+    warnings.warn(said, RuntimeWarning, stacklevel=_depth_of_the_call())
+
+
+def _depth_of_the_call() -> int:
+    """Return how many frames above `warn` the caller of fastgru is."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("fastgru."):
+        depth, frame = depth + 1, frame.f_back
+    return depth
 
 
 def explain(model: Model, x: Any, mask: Any = None) -> str:

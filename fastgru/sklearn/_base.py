@@ -104,21 +104,15 @@ class SequenceEstimator(BaseEstimator):
         y = self._check_targets(y)
         check_consistent_length(x, y)
         if sample_weight is not None:
-            weights = _check_sample_weight(
-                sample_weight, y, dtype=np.float64, ensure_non_negative=True
-            )
-            (rows,) = np.nonzero(weights)
-            if not len(rows):
-                raise ValueError("sample_weight: expected at least one non-zero number")
-            x, y, sample_weight = select(x, rows), y[rows], weights[rows]
+            rows, sample_weight = _rows_that_count(sample_weight, y)
+            x, y = select(x, rows), y[rows]
         weights = self._weights(y, sample_weight)
         if begins:
             self._learn_targets(y, weights)
         labels = self._labels(y)
         if begins:
-            self._generator = np.random.default_rng(
-                check_random_state(self.random_state).randint(2**31)
-            )
+            seed = check_random_state(self.random_state).randint(2**31)
+            self._generator = np.random.default_rng(seed)
         with _random.drawing_from(self._generator):
             if begins:
                 self.model_ = self._make_model(x)
@@ -127,15 +121,8 @@ class SequenceEstimator(BaseEstimator):
             if validate:
                 strata = y if hasattr(self, "classes_") else None
                 x, labels, weights, options = self._hold_out(x, labels, weights, strata)
-            history = self.model_.fit(
-                x,
-                labels,
-                sample_weight=weights,
-                batch_size=self.batch_size,
-                epochs=epochs,
-                verbose=self.verbose,
-                **options,
-            )
+            options |= {"batch_size": self.batch_size, "verbose": self.verbose}
+            history = self.model_.fit(x, labels, sample_weight=weights, epochs=epochs, **options)
         for name, values in history.history.items():
             self.history_.setdefault(name, []).extend(values)
         self.n_iter_ = len(self.history_["loss"])
@@ -240,3 +227,12 @@ def required(estimator: BaseEstimator, y: Any) -> Any:
             "y is None."
         )
     return y
+
+
+def _rows_that_count(sample_weight: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows whose weight is above 0, and their weights."""
+    weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+    (rows,) = np.nonzero(weights)
+    if not len(rows):
+        raise ValueError("sample_weight: expected at least one non-zero number")
+    return rows, weights[rows]

@@ -95,7 +95,7 @@ def main() -> None:
         start = time.perf_counter()
         ours, naive = forecast()
         print(
-            f"{what}: mean error {ours:.3f}; {baseline}: {naive:.3f} "
+            f"{what}, mean error: {ours:.3f}; {baseline}: {naive:.3f} "
             f"({1 - ours / naive:.0%} less; {time.perf_counter() - start:.1f} s)"
         )
 

@@ -35,6 +35,8 @@ class Loss(Configurable):
 
     #: Activations whose logits the loss can take in place of their values.
     takes_logits_of: frozenset[str] = frozenset()
+    #: Whether some labels may say that they do not count.
+    masks_labels = False
 
     def __init__(
         self,
@@ -148,15 +150,17 @@ class Loss(Configurable):
         factor : float, default 1.0
             What multiplies the gradient; None leaves it off.
         """
-        weights, divisor = self.weights(y_true, y_pred.shape[:-1], sample_weight, mask)
-        if weights is None:
+        if sample_weight is None and mask is None and not self.masks_labels:
+            divisor = 1 if self.reduction == "sum" else y_pred.size // y_pred.shape[-1] or 1
             scale = None if factor is None else factor / divisor
             values, gradients = self.values(y_true, y_pred, from_logits, scale)
             return float(np.add.reduce(values, axis=None)) / divisor, gradients
+        weights, total_weight = self.weights(y_true, y_pred.shape[:-1], sample_weight, mask)
+        assert weights is not None
         weights = weights.astype(y_pred.dtype, copy=False)
-        scales = None if factor is None else weights * (factor / divisor)
+        scales = None if factor is None else weights * (factor / total_weight)
         values, gradients = self.values(y_true, y_pred, from_logits, scales)
-        return float(np.add.reduce(values * weights, axis=None)) / divisor, gradients
+        return float(np.add.reduce(values * weights, axis=None)) / total_weight, gradients
 
     def weights(
         self,

@@ -216,6 +216,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
         if isinstance(ignore_class, bool) or not isinstance(ignore_class, int | np.integer | None):
             raise TypeError(f"ignore_class: expected an integer, got {ignore_class!r}")
         self.ignore_class = ignore_class
+        self.masks_labels = ignore_class is not None
 
     def label_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape without the classes' axis."""

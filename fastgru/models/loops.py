@@ -12,6 +12,7 @@ from fastgru import _progress
 from fastgru.callbacks import Callback, CallbackList, History
 from fastgru.models import data
 from fastgru.models.data import Arrays, Batch, Source, checked_count, optional_count
+from fastgru.models.given import prepare
 from fastgru.models.sources import BATCH, Passes, is_stream, source_of
 
 if TYPE_CHECKING:
@@ -375,7 +376,7 @@ def on_batch(
     require_arrays(x)
     if what == "test_on_batch":
         model.require_built(what)
-    arrays = data.prepare(model, x, y, sample_weight, class_weight)
+    arrays = prepare(model, x, y, sample_weight, class_weight)
     run = Pass(model)
     if what == "test_on_batch":
         run.fit_to(arrays)

@@ -114,6 +114,11 @@ class Model(Network):
         return objective.targets_of(self.compiled, ends, self._several())
 
     @property
+    def trained(self) -> bool:
+        """Whether an optimizer has begun to move the weights where they are."""
+        return self.optimizer is not None and bool(self.optimizer.iterations)
+
+    @property
     def optimizer(self) -> optimizers.Optimizer | None:
         """The optimizer, None before compile."""
         return None if self.compiled is None else self.compiled.optimizer

@@ -9,8 +9,8 @@ import numpy as np
 
 from fastgru import _progress
 from fastgru.callbacks import Callback, CallbackList
-from fastgru.models import data
 from fastgru.models.data import Arrays, Batch, Source, checked_count, optional_count
+from fastgru.models.given import samples_of
 from fastgru.models.ragged import Ragged
 from fastgru.models.sources import BATCH, source_of
 
@@ -55,7 +55,7 @@ def predict(
 def _samples(
     model: Model, x: Any, y: Any, weights: Any, class_weight: Any, size: int | None, where: str
 ) -> Arrays:
-    leaves, in_list, _, out_list = data.samples_of(model, where + "x", x)
+    leaves, in_list, _, out_list = samples_of(model, where + "x", x)
     return Arrays(leaves, None, None, in_list, out_list, size or max(1, len(leaves[0])))
 
 

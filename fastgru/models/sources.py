@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgru import _random
-from fastgru.models import data
-from fastgru.models.data import Arrays, Batch, Source
+from fastgru.models.data import Arrays, Batch, Source, checked_count
+from fastgru.models.given import prepare as prepare_arrays
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model
@@ -29,7 +29,7 @@ def source_of(
     batch_size: Any = None,
     shuffle: bool = False,
     where: str = "",
-    prepare: Callable[..., Arrays] = data.prepare,
+    prepare: Callable[..., Arrays] = prepare_arrays,
 ) -> Source:
     """Return what `fit`, `evaluate` and `predict` were given as a source of batches, checked.
 
@@ -50,7 +50,7 @@ def source_of(
                     "each is x, (x, y) or (x, y, sample_weight)"
                 )
         return Stream(f"{where}x", x, one_batch, shuffle)
-    size = data.checked_count("batch_size", batch_size, BATCH)
+    size = checked_count("batch_size", batch_size, BATCH)
     if any(map(_on_disk, _leaves(x))):
         return OnDisk((x, y, sample_weight), one_batch, size)
     return prepare(model, x, y, sample_weight, class_weight, size, where)

@@ -201,6 +201,7 @@ class Optimizer(Configurable):
         self._averages = [cut(*span, _AVERAGE) for span in spans if self.use_ema]
         decayed = [(w.buffer, w.place) for w in trained if self._decays(w)]
         self._decayed = [cut(*place)[0] for place in self.weight_decay and decayed or ()]
+        self._clips = any((self.clipnorm, self.clipvalue, self.global_clipnorm))
         self._clipped = [cut(w.buffer, w.place)[1] for w in trained if self.clipnorm]
         self._constrained = [weight for weight in trained if weight.constraint is not None]
 
@@ -238,7 +239,8 @@ class Optimizer(Configurable):
         rate = self.learning_rate
         try:
             if not self._sums or self._mean_is_ready():
-                self._clip()
+                if self._clips:
+                    self._clip()
                 for parameters in self._decayed:
                     parameters -= parameters * (self.weight_decay or 0) * rate
                 step = self.iterations + 1

@@ -178,7 +178,7 @@ typedef struct {
     size_t (*forward_workspace)(const fastgru_shape *, int threads);
     size_t (*backward_workspace)(const fastgru_shape *, int threads);
     void (*pack)(const fastgru_shape *, const fastgru_weights *kernel,
-                 const fastgru_weights *recurrent, void *packed);
+                 const fastgru_weights *recurrent, void *packed, int threads);
     void (*forward)(const fastgru_forward *);
     void (*backward)(const fastgru_backward *);
 

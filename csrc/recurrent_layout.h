@@ -26,6 +26,14 @@ INLINE int has_standard_activations(const shape *s) {
 INLINE ptrdiff_t padded_units(const shape *s) { return padded(s->units, LANES); }
 INLINE ptrdiff_t stride_of_units(const shape *s) { return row_stride(padded_units(s)); }
 
+/* The member's part of [0, count), in multiples of `grain`. */
+INLINE void part_of(ptrdiff_t count, ptrdiff_t grain, int member, int members, ptrdiff_t *first,
+                    ptrdiff_t *last) {
+    const ptrdiff_t grains = (count + grain - 1) / grain;
+    *first = minimum(count, grains * member / members * grain);
+    *last = minimum(count, grains * (member + 1) / members * grain);
+}
+
 /* ---- steps and rows: row i of step t is row offset_of(t) + i of all --------------------------------------- */
 
 INLINE ptrdiff_t step_count(const shape *s) { return s->schedule ? s->schedule->steps : s->steps; }
@@ -71,36 +79,56 @@ static size_t packed_size(const shape *s) {
     return (size_t)(gates_of(s) * padded_units(s) * (s->inputs + s->units));
 }
 
+/* One thread's part of the packing. */
+typedef struct {
+    const shape *shape;
+    const fastgru_weights *kernel, *recurrent;
+    REAL *packed;
+} packing;
+
 /* Rows of the weights go through by some at a time: all units of a row stand in a few pages. */
 enum { ROWS_PACKED_AT_ONCE = 32 };
 
-static void pack_gates(const fastgru_weights *w, ptrdiff_t depth, ptrdiff_t units, int gates,
-                       int vectors, REAL *to) {
+/* Rows [first, last) of a matrix `depth` deep, in panels of `vectors` vectors. */
+static void pack_gates(const fastgru_weights *w, ptrdiff_t first, ptrdiff_t last, ptrdiff_t depth,
+                       ptrdiff_t units, int gates, int vectors, REAL *to) {
     const ptrdiff_t total = padded(units, LANES) / LANES * gates;
-    for (ptrdiff_t k = 0; k < depth; k += ROWS_PACKED_AT_ONCE) {
+    for (ptrdiff_t k = first; k < last; k += ROWS_PACKED_AT_ONCE) {
         const REAL *from = (const REAL *)w->data + k * w->row;
-        const ptrdiff_t rows_at_once = minimum(ROWS_PACKED_AT_ONCE, depth - k);
+        const ptrdiff_t row_count = minimum(ROWS_PACKED_AT_ONCE, last - k);
         for (ptrdiff_t v = 0; v < total; v++) {
             const ptrdiff_t unit = v / gates * LANES, panel = v / vectors * vectors;
             const ptrdiff_t width = minimum(vectors, total - panel);
-            pack_vector(from + w->gate[v % gates] + unit * w->column, w->row, w->column,
-                        rows_at_once, units - unit,
-                        to + (panel * depth + k * width + v - panel) * LANES, width * LANES);
+            pack_vector(from + w->gate[v % gates] + unit * w->column, w->row, w->column, row_count,
+                        units - unit, to + (panel * depth + k * width + v - panel) * LANES,
+                        width * LANES);
         }
     }
 }
 
+static void pack_task(void *context, int member, int members) {
+    const packing *p = context;
+    const shape *s = p->shape;
+    const fastgru_weights *recurrent = p->recurrent;
+    const ptrdiff_t h = s->units, gates = gates_of(s);
+    const int before = resets_before(s);
+    REAL *u = p->packed + packed_recurrent_at(s);
+    ptrdiff_t first, last;
+    part_of(s->inputs, LANES, member, members, &first, &last);
+    pack_gates(p->kernel, first, last, s->inputs, h, gates, panel_vectors(s), p->packed);
+    part_of(h, LANES, member, members, &first, &last);
+    pack_gates(recurrent, first, last, h, h, before ? 2 : gates, before ? 2 : panel_vectors(s), u);
+    if (before)
+        pack_plain((const REAL *)recurrent->data + recurrent->gate[N] + first * recurrent->row,
+                   recurrent->row, recurrent->column, last - first, h,
+                   p->packed + packed_candidate_at(s), first, h);
+}
+
 static void pack_weights(const shape *s, const fastgru_weights *kernel,
-                         const fastgru_weights *recurrent, void *packed) {
-    REAL *w = packed, *u = w + packed_recurrent_at(s);
-    pack_gates(kernel, s->inputs, s->units, gates_of(s), panel_vectors(s), w);
-    if (!resets_before(s)) {
-        pack_gates(recurrent, s->units, s->units, gates_of(s), panel_vectors(s), u);
-        return;
-    }
-    pack_gates(recurrent, s->units, s->units, 2, 2, u);
-    pack_plain((const REAL *)recurrent->data + recurrent->gate[N], recurrent->row,
-               recurrent->column, s->units, s->units, w + packed_candidate_at(s), 0, s->units);
+                         const fastgru_weights *recurrent, void *packed, int threads) {
+    packing p = {s, kernel, recurrent, packed};
+    const int worth_sharing = packed_size(s) > 1 << 16;
+    fastgru_run_team(worth_sharing ? threads : 1, pack_task, &p);
 }
 
 /* ---- cache: what each row of each step leaves, then the states: h0 of all rows, and h after each row ----------
@@ -161,14 +189,6 @@ typedef struct {
     ptrdiff_t first_unit, last_unit; /* the last one's last is Hp */
     int units_split;
 } share;
-
-/* The member's part of [0, count), in multiples of `grain`. */
-INLINE void part_of(ptrdiff_t count, ptrdiff_t grain, int member, int members, ptrdiff_t *first,
-                    ptrdiff_t *last) {
-    const ptrdiff_t grains = (count + grain - 1) / grain;
-    *first = minimum(count, grains * member / members * grain);
-    *last = minimum(count, grains * (member + 1) / members * grain);
-}
 
 /* The first row with at least so many rows' steps before it: rows are cut where the work is shared evenly. */
 static ptrdiff_t row_after(const shape *s, ptrdiff_t row_steps) {

@@ -134,7 +134,8 @@ cdef extern from "fastgru.h":
         size_t (*cache_size)(const fastgru_shape *) noexcept nogil
         size_t (*forward_workspace)(const fastgru_shape *, int threads) noexcept nogil
         size_t (*backward_workspace)(const fastgru_shape *, int threads) noexcept nogil
-        void (*pack)(const fastgru_shape *, const fastgru_weights *, const fastgru_weights *, void *) noexcept nogil
+        void (*pack)(const fastgru_shape *, const fastgru_weights *, const fastgru_weights *, void *,
+                     int threads) noexcept nogil
         void (*forward)(const fastgru_forward *) noexcept nogil
         void (*backward)(const fastgru_backward *) noexcept nogil
         size_t (*dense_workspace)(const fastgru_dense *) noexcept nogil

@@ -259,7 +259,7 @@ cdef class PackedWeights:
             w = weights(&views, kernel, self.input_size, self.units, GATES[self.cell], itemsize)
             u = weights(&views, recurrent_kernel, self.units, self.units, GATES[self.cell], itemsize)
             with nogil:
-                self.table.pack(&shape, &w, &u, self.memory.data)
+                self.table.pack(&shape, &w, &u, self.memory.data, _threads)
         finally:
             release(&views)
         return 0

@@ -45,7 +45,7 @@ void run_forward(run *r, const problem *p, run_mode mode, int threads) {
     r->backward.kernel = weights_of(p, &p->kernel, f->shape.inputs, &r->kernel);
     r->backward.recurrent = weights_of(p, &p->recurrent, f->shape.units, &r->recurrent);
     void *packed = buffer(kernels->packed_size(&f->shape));
-    kernels->pack(&f->shape, &r->backward.kernel, &r->backward.recurrent, packed);
+    kernels->pack(&f->shape, &r->backward.kernel, &r->backward.recurrent, packed, threads);
     f->packed = packed;
     f->x = at(p->x.data, p->x_at.origin), f->x_batch = p->x_at.batch, f->x_step = p->x_at.step;
     f->bias = p->bias.data, f->h0 = p->h0.data, f->c0 = p->c0.data;

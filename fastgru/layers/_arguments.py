@@ -78,3 +78,21 @@ def first_shape(
     if input_shape is not None:
         return (None, *checked_shape("input_shape", input_shape))
     return None
+
+
+def checked_mask(owner: str, mask: Any, shape: Shape) -> np.ndarray:
+    """Return a mask as an array of bool, (B, T), that fits an input of a shape.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything but booleans.
+    ValueError
+        If it has another shape.
+    """
+    array = np.asarray(mask)
+    if array.dtype != bool:
+        raise TypeError(f"{owner}: mask: expected booleans, True where valid, got {array.dtype}")
+    if array.shape != tuple(shape[: array.ndim]) or not array.ndim:
+        raise ValueError(f"{owner}: mask: expected shape {tuple(shape[:2])}, got {array.shape}")
+    return array

@@ -219,3 +219,23 @@ def trainable_spans(weights: Sequence[Weight]) -> list[Span]:
         else:
             spans.append(Span(weight.buffer, start, stop))
     return spans
+
+
+def write_weights(
+    owner: str, targets: Sequence[tuple[Any, Weight]], values: Sequence[Any]
+) -> None:
+    """Write new values into weights of layers: all of them, or none if one does not fit."""
+    if not hasattr(values, "__len__"):
+        raise TypeError(f"weights: expected a list of arrays, got {values!r}")
+    if len(values) != len(targets):
+        raise ValueError(
+            f"weights: {owner} has {len(targets)} weights "
+            f"({', '.join(f'{layer.name}/{w.name} {w.shape}' for layer, w in targets)}), "
+            f"got {len(values)}"
+        )
+    checked = [
+        w.checked(value, f"{layer.name}/{w.name}")
+        for (layer, w), value in zip(targets, values, strict=True)
+    ]
+    for (_, weight), value in zip(targets, checked, strict=True):
+        weight.write(value)

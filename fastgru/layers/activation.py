@@ -7,7 +7,8 @@ from typing import Any
 
 from fastgru import activations
 from fastgru.backend import current_ops
-from fastgru.layers.base import Layer, Shape
+from fastgru.layers._arguments import Shape
+from fastgru.layers.base import Layer
 
 
 class Activation(Layer):

@@ -16,12 +16,8 @@ from fastgru._configurable import Configurable, describe, refuse_unknown
 from fastgru._naming import auto_name
 from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
-from fastgru.layers._arguments import Shape as Shape
-from fastgru.layers._arguments import checked_dtype, first_shape
-from fastgru.layers._arguments import checked_shape as checked_shape
-from fastgru.layers._arguments import checked_size as checked_size
-from fastgru.layers._arguments import for_operations as for_operations
-from fastgru.layers._parameters import Weight, gather
+from fastgru.layers._arguments import Shape, checked_dtype, checked_mask, first_shape
+from fastgru.layers._parameters import Weight, gather, write_weights
 from fastgru.layers._symbolic import Node, connect, is_symbolic
 from fastgru.regularizers import Regularizer
 
@@ -425,44 +421,6 @@ class Layer(Configurable):
                 f"got {features} in an input of shape {tuple(shape)}"
             )
         return features
-
-
-def write_weights(
-    owner: str, targets: Sequence[tuple[Layer, Weight]], values: Sequence[Any]
-) -> None:
-    """Write new values into weights: all of them, or none if one does not fit."""
-    if not hasattr(values, "__len__"):
-        raise TypeError(f"weights: expected a list of arrays, got {values!r}")
-    if len(values) != len(targets):
-        raise ValueError(
-            f"weights: {owner} has {len(targets)} weights "
-            f"({', '.join(f'{layer.name}/{w.name} {w.shape}' for layer, w in targets)}), "
-            f"got {len(values)}"
-        )
-    checked = [
-        w.checked(value, f"{layer.name}/{w.name}")
-        for (layer, w), value in zip(targets, values, strict=True)
-    ]
-    for (_, weight), value in zip(targets, checked, strict=True):
-        weight.write(value)
-
-
-def checked_mask(owner: str, mask: Any, shape: Shape) -> np.ndarray:
-    """Return a mask as an array of bool, (B, T), that fits an input of a shape.
-
-    Raises
-    ------
-    TypeError
-        If it holds anything but booleans.
-    ValueError
-        If it has another shape.
-    """
-    array = np.asarray(mask)
-    if array.dtype != bool:
-        raise TypeError(f"{owner}: mask: expected booleans, True where valid, got {array.dtype}")
-    if array.shape != tuple(shape[: array.ndim]) or not array.ndim:
-        raise ValueError(f"{owner}: mask: expected shape {tuple(shape[:2])}, got {array.shape}")
-    return array
 
 
 def _is_list_of_shapes(shape: Any) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastgru import _random
-from fastgru.layers.base import Layer, Shape, checked_shape
+from fastgru.layers._arguments import Shape, checked_shape
+from fastgru.layers.base import Layer
 
 
 class Dropout(Layer):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.layers.base import Layer, Shape
+from fastgru.layers._arguments import Shape
+from fastgru.layers.base import Layer
 
 
 class Masking(Layer):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.layers.base import Layer, Shape, checked_size
+from fastgru.layers._arguments import Shape, checked_size
+from fastgru.layers.base import Layer
 
 
 class RepeatVector(Layer):

@@ -10,9 +10,9 @@ import numpy as np
 
 from fastgru._configurable import refuse
 from fastgru._naming import auto_name, did_you_mean
-from fastgru.layers._parameters import Weight, gather
+from fastgru.layers._parameters import Weight, gather, write_weights
 from fastgru.layers._symbolic import KerasTensor, connect, is_symbolic
-from fastgru.layers.base import Layer, write_weights
+from fastgru.layers.base import Layer
 from fastgru.models import saving
 from fastgru.models._run import Run
 from fastgru.models.summary import print_summary

@@ -8,9 +8,9 @@ from typing import Any, Self
 from fastgru import layers as layers_module
 from fastgru._configurable import describe
 from fastgru.layers import InputLayer, Layer
+from fastgru.layers._arguments import Shape, checked_shape
 from fastgru.layers._penalty import as_step
 from fastgru.layers._symbolic import KerasTensor, connect
-from fastgru.layers.base import Shape, checked_shape
 from fastgru.layers.input_layer import as_tensor
 from fastgru.models._run import Run, backward_of
 from fastgru.models.model import Model
@@ -26,7 +26,7 @@ class Sequential(Model):
     Parameters
     ----------
     layers : sequence of Layer, optional
-        The layers.
+        The layers; an `Input` may come first.
     trainable : bool, default True
         False freezes the layers given.
     name : str, optional
@@ -50,7 +50,7 @@ class Sequential(Model):
 
     def __init__(
         self,
-        layers: Sequence[Layer] | None = None,
+        layers: Sequence[Layer | KerasTensor] | None = None,
         trainable: bool = True,
         name: str | None = None,
     ) -> None:
@@ -73,7 +73,7 @@ class Sequential(Model):
         """The layers, the input aside."""
         return list(self._layers)
 
-    def add(self, layer: Layer) -> None:
+    def add(self, layer: Layer | KerasTensor) -> None:
         """Put a layer on top.
 
         Raises

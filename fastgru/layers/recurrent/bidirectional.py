@@ -12,9 +12,10 @@ import numpy as np
 from fastgru import _random
 from fastgru._threads import get_num_threads, shared_threads
 from fastgru.backend import current_ops
+from fastgru.layers._parameters import write_weights
 from fastgru.layers._penalty import as_step
 from fastgru.layers._symbolic import is_symbolic
-from fastgru.layers.base import Layer, write_weights
+from fastgru.layers.base import Layer
 from fastgru.layers.recurrent.cell import is_nested_shape
 from fastgru.layers.recurrent.inputs import is_ragged, pad, split
 from fastgru.layers.recurrent.layer import Recurrent
@@ -94,7 +95,6 @@ class Bidirectional(Layer):
         self.stateful = self.forward_layer.stateful
         self.return_sequences = self.forward_layer.return_sequences
         self.return_state = self.forward_layer.return_state
-        self._steps = [as_step(one) for one in self._directions]
         self._initial_weights = weights
         self.adopt_dtype(self.dtype)
 
@@ -137,6 +137,10 @@ class Bidirectional(Layer):
     @property
     def _directions(self) -> tuple[Recurrent, Recurrent]:
         return self.forward_layer, self.backward_layer
+
+    @property
+    def _steps(self) -> list[Any]:
+        return [as_step(layer) for layer in self._directions]
 
     # ---- shapes and weights ----
 
@@ -320,8 +324,10 @@ class Bidirectional(Layer):
             dstates = dy[outputs:]
             gradients = [[dy_1, *dstates[:half]], [dy_2, *dstates[half:]]]
 
+        steps = self._steps
+
         def run(i: int) -> Any:
-            return self._steps[i].backward(gradients[i], caches[i], accumulate=accumulate)
+            return steps[i].backward(gradients[i], caches[i], accumulate=accumulate)
 
         dx_1, dx_2 = at_once(run) if self._pays_at_once(shape) else (run(0), run(1))
         if not isinstance(dx_1, list):

@@ -151,6 +151,8 @@ class SequenceEstimator(BaseEstimator):
     def _make_model(self, x: Sequences) -> Sequential:
         if self.cell not in _CELLS:
             raise ValueError(f"cell: expected one of {', '.join(_CELLS)}, got {self.cell!r}")
+        if not isinstance(self.optimizer, str):
+            raise TypeError(f"optimizer: expected a name, got {self.optimizer!r}")
         outputs, loss = self._head()
         model = Sequential()
         if self.vocabulary is not None:
@@ -193,7 +195,7 @@ class SequenceEstimator(BaseEstimator):
             self.vocabulary_ = np.unique(np.concatenate([s.ravel() for s in x]))
             self._n_ids = len(self.vocabulary_) + 1  # the last is for ids that are not known
         else:
-            self._n_ids = self.vocabulary
+            self._n_ids = checked_count("vocabulary", self.vocabulary, 1)
 
     def _ids(self, x: np.ndarray) -> np.ndarray:
         if (x != np.floor(x)).any():

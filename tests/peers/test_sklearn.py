@@ -356,6 +356,8 @@ def test_a_pickle_goes_on_training():
         ({"units": "many"}, TypeError, "units"),
         ({"dropout": 1.5}, ValueError, "rate"),
         ({"optimizer": "adan"}, ValueError, "adan.*adam"),
+        ({"optimizer": 3}, TypeError, "optimizer: expected a name, got 3"),
+        ({"vocabulary": 5.5}, TypeError, "vocabulary: expected an integer, got 5.5"),
         ({"learning_rate": -1}, ValueError, "learning_rate"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"epochs": 0}, ValueError, "epochs: expected at least 1, got 0"),

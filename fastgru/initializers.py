@@ -9,7 +9,9 @@ so that a seed gives the same weights in either precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,19 @@ __all__ = [
 ]
 
 
+_skipped: ContextVar[bool] = ContextVar("fastgru_initializers_skipped", default=False)
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """Make weights of zeros within a ``with`` block, at once: their values will be read."""
+    token = _skipped.set(True)
+    try:
+        yield
+    finally:
+        _skipped.reset(token)
+
+
 class Initializer(Configurable):
     """What every initializer is: a function of a shape that gives an array."""
 
@@ -52,6 +67,8 @@ class Initializer(Configurable):
         dtype : dtype, default float32
             The dtype of the result.
         """
+        if _skipped.get():
+            return np.zeros(shape, np.dtype(dtype or np.float32))
         values = self.draw(tuple(shape))
         return np.ascontiguousarray(values, dtype=np.dtype(dtype or np.float32))
 

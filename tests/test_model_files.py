@@ -18,6 +18,7 @@ from fastgru import (
     Model,
     Sequential,
     activations,
+    initializers,
     layers,
     losses,
     metrics,
@@ -241,6 +242,25 @@ def test_models_that_are_not_compiled_or_not_built(tmp_path):
     Sequential([GRU(3), Dense(1)]).save(tmp_path / "model.npz")
     again = models.load_model(tmp_path / "model.npz")
     assert not again.built and again(np.ones((2, 4, 3))).shape == (2, 1)
+    assert any(w.any() for w in again.get_weights())  # drawn now, since the file has none
+    model = Sequential([GRU(3, dropout=0.5), Dense(1)])
+    model.save(tmp_path / "model.npz")
+    again = models.load_model(tmp_path / "model.npz")
+    for ours, theirs in zip(again.seed_generators, model.seed_generators, strict=True):
+        assert np.array_equal(ours.state, theirs.state)
+
+
+def test_loading_draws_no_initial_values(tmp_path, monkeypatch):
+    make_model().save(tmp_path / "model.npz")
+
+    def draw(self, shape):
+        raise AssertionError(f"{self} was asked for {shape}")
+
+    monkeypatch.setattr(initializers.Orthogonal, "draw", draw)
+    monkeypatch.setattr(initializers.GlorotUniform, "draw", draw)
+    models.load_model(tmp_path / "model.npz")
+    with pytest.raises(AssertionError, match="was asked"):
+        make_model()
 
 
 def test_settings_with_objects(tmp_path):

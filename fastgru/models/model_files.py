@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgru import _custom_objects, _random, layers
+from fastgru import _custom_objects, _random, initializers, layers
 from fastgru._configurable import describe, plain
 from fastgru._version import __version__
 from fastgru.models import archive, saving
@@ -86,9 +86,10 @@ def load_model(
     with _custom_objects.custom_object_scope(custom_objects):
         found = archive.read(path)
         header = _header(found, str(path))
-        model = _made(header, str(path))
-        if model.built:
-            _restore(model, found.arrays, str(path))
+        # The first values are replaced at once: they shall cost neither time nor random numbers.
+        with initializers.skipped(), _random.drawing_from(np.random.default_rng(0)):
+            model = _made(header, str(path))
+        _restore(model, found.arrays, str(path))
         if compile and header.get("compile") is not None:
             _recompile(model, header, found.arrays, str(path))
     return model
@@ -112,7 +113,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     """
     header = _parsed(json_string, "json_string")
     with _custom_objects.custom_object_scope(custom_objects):
-        return _made(header, "json_string", keep_random_state=False)
+        return _made(header, "json_string")
 
 
 def clone_model(
@@ -224,15 +225,12 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     return header
 
 
-def _made(header: dict[str, Any], where: str, keep_random_state: bool = True) -> Model:
+def _made(header: dict[str, Any], where: str) -> Model:
     """Return the model that a header describes."""
     from fastgru.models.model import Model
 
-    # The first values are replaced at once: they shall not cost the program random numbers.
-    own = np.random.default_rng(0) if keep_random_state else _random.generator()
     try:
-        with _random.drawing_from(own):
-            made = layers.deserialize(header)
+        made = layers.deserialize(header)
     except (TypeError, ValueError, KeyError) as error:
         hint = ""
         if "unknown name" in str(error):
@@ -244,7 +242,8 @@ def _made(header: dict[str, Any], where: str, keep_random_state: bool = True) ->
 
 
 def _restore(model: Model, arrays: Arrays, where: str) -> None:
-    model.set_weights(saving.chosen(model.layers, saving.weights_in(arrays), where))
+    if model.built:
+        model.set_weights(saving.chosen(model.layers, saving.weights_in(arrays), where))
     for key, generator in _generators(model):
         try:
             generator.state = arrays[f"seeds.{key}"]

@@ -15,6 +15,7 @@ does not recognize it and runs the forward pass again.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -85,12 +86,14 @@ def _tensor(array: Any, like: Tensor) -> Tensor:
     return like.new_empty(0) if array is None else torch.from_numpy(array)
 
 
-@torch.library.impl(_library, "recurrent", "CPU")
 def _forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     *layer, training = arguments
     y, h_n, c_n, activations = _passes.forward(_layer(*layer), training)
     x = layer[1]
     return torch.from_numpy(y), torch.from_numpy(h_n), _tensor(c_n, x), _issue(activations)
+
+
+torch.library.register_kernel("fastgru::recurrent", "cpu", _forward, lib=_library)
 
 
 @torch.library.register_fake("fastgru::recurrent", lib=_library)
@@ -111,7 +114,6 @@ def _forward_fake(
 # ---- the backward pass ---------------------------------------------------------------------------
 
 
-@torch.library.impl(_library, "recurrent_backward", "CPU")
 def _backward(*arguments: Any) -> tuple[Tensor, ...]:
     *given, ticket, dy, dh_n, dc_n = arguments
     layer, x = _layer(*given), given[1]
@@ -121,6 +123,9 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
         assert activations is not None
     gradients = _passes.backward(layer, activations, *map(_array, (dy, dh_n, dc_n)))
     return tuple(_tensor(g, x) for g in gradients)
+
+
+torch.library.register_kernel("fastgru::recurrent_backward", "cpu", _backward, lib=_library)
 
 
 @torch.library.register_fake("fastgru::recurrent_backward", lib=_library)
@@ -219,6 +224,9 @@ def run(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def _observed(arguments: tuple[Any, ...] = ()) -> bool:
     """Tell whether something is to see each operator that is called."""
     if torch._C._len_torch_dispatch_stack():
+        return True
+    # Where torch.compile broke its graph, it looks into each function that runs.
+    if "torch._dynamo" in sys.modules and torch._C._dynamo.eval_frame.get_eval_frame_callback():
         return True
     return any(isinstance(a, Tensor) and type(a) not in _PLAIN for a in arguments)
 

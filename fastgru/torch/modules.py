@@ -90,8 +90,12 @@ class Recurrent(torch.nn.RNNBase):
         self, input: PackedSequence, states: list[Tensor], weights: list[Tensor]
     ) -> tuple[PackedSequence, Any]:
         data, batch_sizes, order, inverse = input
-        if order is not None:
+        if states and order is not None:
             states = [s.index_select(1, order) for s in states]
+        elif not states and order is not None and torch.compiler.is_compiling():
+            # Without them a compiler would not know how many rows the final states have.
+            rows = self.num_layers * (2 if self.bidirectional else 1), len(order), self.hidden_size
+            states = [data.new_zeros(rows)] * (2 if self.mode == "LSTM" else 1)
         y, states = self._run(data, batch_sizes, states, weights)
         if inverse is not None:
             states = [s.index_select(1, inverse) for s in states]

@@ -123,6 +123,10 @@ class Drawn:
             **self.common(),
         )
 
+    def dense_like(self, tensor: Any) -> Any:
+        """Draw a dense layer that keeps the shape of a tensor."""
+        return self.make("Dense", tensor.shape[-1], activation=self.pick(ACTIVATIONS))
+
     def embedding(self) -> Any:
         """Draw an embedding."""
         return self.make("Embedding", IDS, self.pick(SIZES), mask_zero=self.flag(0.7))
@@ -163,12 +167,14 @@ class Drawn:
         """Draw arrays for the inputs: with ids of 0, and steps that hold zeros only."""
         arrays = []
         for kind, time, tensor in self.inputs:
-            shape = (self.batch, self.times[time])
+            shape = (self.batch, self.times.get(time, 1))
             padding = self.random.random(shape) < self.pick((0, 0.3, 0.6))
             if self.pools or self.flag():
                 padding[:, -1] = False  # the mean of no steps is not the same in both
             if kind == "ids":
                 arrays.append(np.where(padding, 0, self.random.integers(1, IDS, shape)))
+            elif kind == "any":
+                arrays.append(self.random.normal(size=(self.batch, *tensor.shape[1:])))
             elif kind == "vector":
                 arrays.append(self.random.normal(size=(self.batch, tensor.shape[-1])))
             else:
@@ -261,7 +267,33 @@ def translator(drawn: Drawn) -> Any:
     return drawn.library.Model(tensors, outputs)
 
 
-FORMS = (stack, branches, shared, translator)
+def shapes(drawn: Drawn) -> Any:
+    """Draw a model that exchanges axes, joins steps, and reads sequences of sequences."""
+    steps, features, groups = drawn.pick(SIZES), drawn.pick(SIZES), drawn.pick((1, 2, 3))
+    grouped = drawn.library.Input((groups, steps, features), dtype="float64", name="grouped")
+    drawn.inputs.append(("any", "a", grouped))
+    inner = drawn.pick(("layer", "layer", "pool", "stack"))
+    if inner == "layer":
+        reader = drawn.recurrent(return_sequences=drawn.flag())
+    elif inner == "pool":
+        reader = drawn.make(f"Global{drawn.pick(('Average', 'Max'))}Pooling1D", keepdims=True)
+    else:
+        reader = drawn.library.Sequential(
+            [drawn.recurrent(return_sequences=True), drawn.make("Flatten")],
+            name=drawn.name("stack"),
+        )
+    read = drawn.make("TimeDistributed", reader)(grouped)
+    if len(read.shape) == 4:
+        read = drawn.dense()(read)
+        read = drawn.make("Reshape", (-1, read.shape[-1]))(read)
+    turned = drawn.make("Permute", (2, 1))(read)
+    longer = drawn.make("Concatenate", axis=1)([turned, drawn.dense_like(turned)(turned)])
+    flat = drawn.make("Flatten")(longer)
+    pooled = drawn.recurrent()(longer)
+    return drawn.library.Model(grouped, [drawn.dense()(flat), pooled, read])
+
+
+FORMS = (stack, branches, shared, translator, shapes)
 
 
 def draw(library: ModuleType, number: int) -> tuple[Any, list[np.ndarray], bool]:

@@ -75,6 +75,17 @@ def shared_threads(callers: int) -> Iterator[None]:
                 _core.set_threads(_chosen)
 
 
+def _begin_anew() -> None:
+    """Forget, in a forked child, the callers that only its parent has."""
+    global _lock, _sharers
+    _lock, _sharers = threading.Lock(), 0
+    _core.set_threads(_chosen)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 def default_num_threads() -> int:
     """Return the number of threads that the environment or the machine suggests."""
     for name in ("FASTGRU_NUM_THREADS", "OMP_NUM_THREADS"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -345,3 +346,13 @@ def test_callers_that_run_at_once_share_the_threads():
         assert fastgru._core.threads() == 4
     finally:
         fastgru.set_num_threads(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_knows_nothing_of_its_parents_callers(two_threads):
+    with shared_threads(2):
+        child = os.fork()
+        if not child:
+            os._exit(fastgru._core.threads() != 2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

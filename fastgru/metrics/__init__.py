@@ -16,10 +16,8 @@ from fastgru.metrics.accuracies import (
 from fastgru.metrics.base import Mean, MeanMetricWrapper, Metric, Sum
 from fastgru.metrics.confusion import (
     AUC,
-    F1Score,
     FalseNegatives,
     FalsePositives,
-    FBetaScore,
     Precision,
     Recall,
     TrueNegatives,
@@ -37,6 +35,7 @@ from fastgru.metrics.means import (
     RootMeanSquaredError,
     SparseCategoricalCrossentropy,
 )
+from fastgru.metrics.scores import F1Score, FBetaScore
 
 __all__ = [
     "AUC",

@@ -210,51 +210,60 @@ def fit(
         shuffle=plan.shuffle,
     )
     source, held_out = _held_out(model, source, plan, validation_split, validation_data)
-    example = source.example()
-    tested = None if held_out is None else held_out.source.example()
-    history = History()
-    progress = _progress.for_verbosity(plan.verbose)
+    history, bars = History(), _progress.for_verbosity(plan.verbose)
     called = CallbackList(
-        [*CallbackList(callbacks).callbacks, *progress, history],
+        [*CallbackList(callbacks).callbacks, *bars, history],
         model,
         verbose=plan.verbose,
         epochs=plan.epochs,
         steps=plan.steps_per_epoch or source.steps,
     )
     testing = None
-    if tested is not None:
+    if held_out is not None:
         testing = Pass(model)
-        testing.fit_to(tested)
+        testing.fit_to(held_out.source.example())
     training = Pass(model)
-    training.begin(example)
+    training.begin(source.example())
     passes = Passes(source, plan.steps_per_epoch, plan.shuffle, False)
 
-    logs: dict[str, Any] = {}
     model.history = history
     model.stop_training = False
     called.call("on_train_begin", {})
     try:
-        for epoch in range(plan.initial_epoch, plan.epochs):
-            called.call("on_epoch_begin", epoch, {})
-            training.reset()
-            if not _train_epoch(training, passes, called):
-                break
-            logs = training.logs()
-            if testing is not None and (epoch + 1) % plan.validation_freq == 0:
-                assert held_out is not None
-                testing.reset()
-                testing.find_penalties()
-                found = _test(testing, held_out, called)
-                logs |= {f"val_{name}": value for name, value in found.items()}
-            called.call("on_epoch_end", epoch, logs)
-            if model.stop_training or passes.ran_out:
-                break
+        logs = _train(training, passes, testing, held_out, plan, called)
     finally:
-        for bar in progress:
+        for bar in bars:
             bar.close()
     training.optimizer.finalize()
     called.call("on_train_end", logs)
     return history
+
+
+def _train(
+    training: Pass,
+    passes: Passes,
+    testing: Pass | None,
+    held_out: Passes | None,
+    plan: FitPlan,
+    called: CallbackList,
+) -> dict[str, Any]:
+    """Train for the epochs of a plan; return the logs of the last."""
+    model, logs = training.model, dict[str, Any]()
+    for epoch in range(plan.initial_epoch, plan.epochs):
+        called.call("on_epoch_begin", epoch, {})
+        training.reset()
+        if not _train_epoch(training, passes, called):
+            break
+        logs = training.logs()
+        if testing is not None and held_out is not None and not (epoch + 1) % plan.validation_freq:
+            testing.reset()
+            testing.find_penalties()
+            found = _test(testing, held_out, called)
+            logs |= {f"val_{name}": value for name, value in found.items()}
+        called.call("on_epoch_end", epoch, logs)
+        if model.stop_training or passes.ran_out:
+            break
+    return logs
 
 
 def _held_out(

@@ -88,7 +88,15 @@ def several():
     return randomize(Model([x, v], [read, joined, repeated])), [FEATURES, VECTORS]
 
 
-MODELS = [translator, lambda: translator(LSTM), twins, nested, several]
+def stacked():
+    """A Sequential of a functional model, an untouched layer and a Sequential."""
+    x = Input((None, 4), name="x")
+    inner = Model(x, Concatenate()([GRU(2, return_sequences=True)(x), x]), name="inner")
+    outer = Sequential([Masking(input_shape=(None, 4)), inner, Sequential([GRU(3), Dense(2)])])
+    return randomize(outer), [FEATURES]
+
+
+MODELS = [translator, lambda: translator(LSTM), twins, nested, several, stacked]
 
 
 def as_list(value):
@@ -236,6 +244,24 @@ def test_the_outer_model_holds_the_weights_of_untrained_inner_ones():
     other = Model(inner.inputs, Dense(1)(inner.outputs[0]))
     with pytest.raises(ValueError, match="gradients: .* shares layers with another model"):
         other.gradients  # noqa: B018
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_models_that_share_layers_are_trained_in_turn(trained):
+    inner = Sequential([Input((2,)), Dense(3, "tanh"), Dense(1)])
+    inner.compile(optimizer="adam", loss="mse")
+    y = VECTORS.sum(axis=1, keepdims=True)
+    if trained:
+        inner.fit(VECTORS, y, verbose=0)
+    outer = Sequential([inner, Dense(1)])
+    outer.compile(optimizer="adam", loss="mse")
+    for model in (outer, inner, outer, inner):
+        before, frozen = model.get_weights(), outer.layers[1].get_weights()
+        model.fit(VECTORS, y, verbose=0)
+        moved = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+        assert all(moved)
+        kept = [np.array_equal(a, b) for a, b in zip(frozen, outer.layers[1].weights, strict=True)]
+        assert all(kept) == (model is inner)
 
 
 def test_frozen_layers_stay_as_they_are():
@@ -409,6 +435,7 @@ def parts():
             ValueError,
             "share one dtype, but 'e' has float32",
         ),
+        (lambda a, b, y: Sequential([a, y]), TypeError, "layers: expected layers, got <KerasTensor"),
         (lambda a, b, y: Dense(2, name="n").output, AttributeError, "n: output: .* not part of"),
     ],
 )

@@ -59,7 +59,12 @@ class Node:
         self.training, self.mask = training, mask
         self.out_list = isinstance(shapes, list)
         self.shapes: list[Shape] = shapes if self.out_list else [shapes]
-        layer.calls.append(weakref.ref(self))
+        self._tell_layer()
+
+    def _tell_layer(self) -> None:
+        calls = self.layer.calls
+        calls[:] = [call for call in calls if call() is not None]
+        calls.append(weakref.ref(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle what the node knows."""
@@ -69,7 +74,7 @@ class Node:
         """Be known to the layer."""
         for name, value in state.items():
             setattr(self, name, value)
-        self.layer.calls.append(weakref.ref(self))
+        self._tell_layer()
 
     @property
     def outputs(self) -> Any:

@@ -107,7 +107,7 @@ class Sequential(Model):
         return layer
 
     def _append(self, layer: Any) -> None:
-        if isinstance(layer, KerasTensor):
+        if isinstance(layer, KerasTensor) and isinstance(layer.node.layer, InputLayer):
             layer = layer.node.layer
         if not isinstance(layer, Layer):
             raise TypeError(

@@ -105,9 +105,9 @@ def test_the_states_of_stateful_layers_are_kept():
 def test_the_warning():
     model = make(GRU(3, activation="relu", name="reader"), Dense(1))
     x = model.check_input("x", spiked())
-    with pytest.warns(RuntimeWarning, match="the loss is NaN: reader: the candidate is infinite"):
+    with pytest.warns(RuntimeWarning, match="the loss is NaN at training step 1: reader: the cand"):
         nonfinite.warn(model, x, math.nan)
-    with pytest.warns(RuntimeWarning, match="the loss is infinite: "):
+    with pytest.warns(RuntimeWarning, match="the loss is infinite at training step 1: "):
         nonfinite.warn(model, x, math.inf)
 
 
@@ -122,7 +122,10 @@ def test_fit_warns_once_and_goes_on():
     assert len(reports) == 1 and issubclass(reports[0].category, RuntimeWarning)
     assert reports[0].filename == __file__  # where fit was called
     # In its batch the sample is the second: the batch is what was computed.
-    assert "reader: the candidate is infinite at time step 6 of sample 1" in str(reports[0].message)
+    said = str(reports[0].message)
+    assert (
+        "at training step 2: reader: the candidate is infinite at time step 6 of sample 1" in said
+    )
     assert len(history.history["loss"]) == 3 and math.isnan(history.history["loss"][-1])
 
 

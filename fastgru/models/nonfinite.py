@@ -35,7 +35,8 @@ def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None) -> None
         Which of the batch's steps are valid.
     """
     where = explain(model, x, mask)
-    said = f"the loss is {_kind(loss)}: {where}"
+    step = 1 + (0 if model.optimizer is None else model.optimizer.iterations)
+    said = f"the loss is {_kind(loss)} at training step {step}: {where}"
     warnings.warn(said, RuntimeWarning, stacklevel=_depth_of_the_call())
 
 

@@ -209,6 +209,18 @@ def test_a_bar_shows_the_numbers_while_it_runs(monkeypatch):
     assert re.search(r"\| 00:00 left - loss: \d\.\d{4} - accuracy: \d\.\d{4}$", line)
 
 
+def test_a_bar_of_a_generator_counts_its_steps(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    model = make_model()
+    model.fit(((X[i : i + 4], Y[i : i + 4]) for i in (0, 4, 8)))
+    model.predict(X[i : i + 4] for i in (0, 4, 8))
+    lines = shown(terminal)
+    assert any(re.fullmatch(r"Epoch 1/1 \d steps", line) for line in lines)
+    assert any(re.match(r"Epoch 1/1 3/3 \|.* - accuracy: \d", line) for line in lines)
+    assert any(line.startswith("Predict 3/3 |") for line in lines)
+
+
 def test_an_epoch_of_one_step_is_a_bar_at_once(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

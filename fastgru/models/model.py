@@ -384,6 +384,9 @@ class Model(Network):
         self.optimizer.bind(self.weights)
         self.optimizer.step()
 
+    def reset_metrics(self) -> None:
+        """Do nothing, for Keras' sake: the metrics of a batch or a pass begin anew with it."""
+
     def reset_states(self) -> None:
         """Begin all stateful layers anew, with states of 0."""
         for layer in self.layers:

@@ -209,6 +209,8 @@ def unpacked(name: str, item: Any) -> tuple[Any, Any, Any]:
     ValueError
         If it holds more than three things.
     """
+    if isinstance(item, list) and item and all(hasattr(part, "shape") for part in item):
+        item = tuple(item)  # as Keras does: a data loader of torch gives lists
     if not isinstance(item, tuple):
         return item, None, None
     if not 1 <= len(item) <= 3:

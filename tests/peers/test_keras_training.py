@@ -237,8 +237,7 @@ def curve(model, case):
             name: value if isinstance(value, dict) else value[rows]
             for name, value in case.given.items()
         }
-        if hasattr(model, "reset_metrics"):  # ours begin anew with each batch
-            model.reset_metrics()
+        model.reset_metrics()  # ours begin anew with each batch
         logs = model.train_on_batch(case.x[rows], case.y[rows], return_dict=True, **given)
         found.append({name: float(value) for name, value in logs.items()})
     return {name: [logs[name] for logs in found] for name in found[0]}

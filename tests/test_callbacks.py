@@ -213,7 +213,7 @@ def test_a_bar_of_a_generator_counts_its_steps(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     model = make_model()
-    model.fit(((X[i : i + 4], Y[i : i + 4]) for i in (0, 4, 8)))
+    model.fit((X[i : i + 4], Y[i : i + 4]) for i in (0, 4, 8))
     model.predict(X[i : i + 4] for i in (0, 4, 8))
     lines = shown(terminal)
     assert any(re.fullmatch(r"Epoch 1/1 \d steps", line) for line in lines)

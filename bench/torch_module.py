@@ -3,7 +3,7 @@
     python bench/torch_module.py
     python bench/torch_module.py --shapes tutorial keras-64 --threads 1 --seconds 0.5
 
-The model: Embedding (1000 words), a GRU of two layers, Linear at each step; binary cross-entropy,
+The model: Embedding (100 characters), a GRU of two layers, Linear at each step; binary cross-entropy,
 backward pass, Adam (fused, PyTorch's fastest). Padded: all sequences are T long. Packed: lengths
 drawn between 1 and T, as a PackedSequence. Before a cell is timed, the losses and all gradients of both models
 are compared. Then both are timed in turn, round by round, in one process that is pinned to as many
@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-WORDS = 1000
+CHARACTERS = 100
 
 
 def make_step(gru: type, sizes: tuple[int, ...], packed: bool) -> Callable:
@@ -34,11 +34,11 @@ def make_step(gru: type, sizes: tuple[int, ...], packed: bool) -> Callable:
 
     B, T, I, H = sizes
     torch.manual_seed(1)
-    embedding, head = nn.Embedding(WORDS, I), nn.Linear(H, 1)
+    embedding, head = nn.Embedding(CHARACTERS, I), nn.Linear(H, 1)
     layers = gru(I, H, num_layers=2, batch_first=True)
     model = nn.ModuleList([embedding, layers, head])
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
-    ids = torch.randint(WORDS, (B, T))
+    ids = torch.randint(CHARACTERS, (B, T))
     lengths = torch.randint(1, T + 1, (B,))
     lengths[0] = T
     labels = torch.randint(2, (int(lengths.sum()), 1) if packed else (B, T, 1)).float()

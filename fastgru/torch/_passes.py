@@ -168,11 +168,13 @@ def _kernel(mode: str, weight: Array) -> Array:
 
 def _weight(mode: str, kernel: Array) -> Array:
     """Return (K, gates * H) as PyTorch's (gates * H, K), contiguous."""
-    if mode != "gru":
-        return np.ascontiguousarray(kernel.T)
     weight = np.empty(kernel.shape[::-1], kernel.dtype)
-    for gate, values in zip(_exchanged(weight), np.split(kernel.T, 3), strict=True):
-        gate[:] = values
+    to = _exchanged(weight) if mode == "gru" else (weight,)
+    for gate, values in zip(to, np.split(kernel.T, len(to)), strict=True):
+        for k in range(
+            0, len(kernel), 64
+        ):  # as much as stays in the cache until it is needed again
+            gate[:, k : k + 64] = values[:, k : k + 64]
     return weight
 
 

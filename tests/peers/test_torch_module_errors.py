@@ -13,7 +13,6 @@ from torch_pairs import SEQUENCES, pack, pair
 
 import fastgru.torch
 
-
 # ---- what fastgru does not compute ---------------------------------------------------------------
 
 

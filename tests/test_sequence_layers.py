@@ -306,6 +306,11 @@ def test_a_frozen_layer_inside_stays_frozen():
             ValueError,
             r"t: expected at least 3 dimensions \(batch, time, …\), got shape \(5, 4\)",
         ),
+        (
+            lambda: TimeDistributed(Sequential([Dense(3, activity_regularizer="l2", name="d")])),
+            NotImplementedError,
+            "has layers with an activity_regularizer; that is not served inside",
+        ),
         (lambda: GlobalMaxPooling1D("channels_first"), ValueError, "data_format: expected"),
         (
             lambda: GlobalAveragePooling1D(name="p")(X[0]),

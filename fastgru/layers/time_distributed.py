@@ -19,6 +19,8 @@ class TimeDistributed(Layer):
     no steps of its own are left in its output, a step of the sequence is valid where any of them
     was.
 
+    As in Keras, an activity regularizer of the layer itself has no part in the loss.
+
     Parameters
     ----------
     layer : Layer
@@ -30,6 +32,8 @@ class TimeDistributed(Layer):
     ------
     TypeError
         If `layer` is not a layer.
+    NotImplementedError
+        For a model with layers that have activity regularizers.
     """
 
     supports_masking = True
@@ -37,6 +41,11 @@ class TimeDistributed(Layer):
     def __init__(self, layer: Layer, **common: Any) -> None:
         if not isinstance(layer, Layer):
             raise TypeError(f"layer: expected a layer, got {layer!r} ({type(layer).__name__})")
+        if layer.adds_loss:
+            raise NotImplementedError(
+                f"layer: {layer.name!r} has layers with an activity_regularizer; "
+                "that is not served inside a TimeDistributed"
+            )
         if layer.dtype_given or layer.built:
             common.setdefault("dtype", layer.dtype)
         self.layer = layer

@@ -72,8 +72,9 @@ class Drawn:
             how["go_backwards"] = self.flag(0.2)
             how["zero_output_for_mask"] = self.flag(0.3)
             how["activation"] = "tanh" if self.flag(0.7) else self.pick(ACTIVATIONS[:4])
-        # Keras' SimpleRNN forgets its activity_regularizer.
-        return self.make(kind, **how, **({} if kind == "SimpleRNN" else self.common()))
+        if kind != "SimpleRNN" and "activity_regularizer" not in how:  # Keras' SimpleRNN forgets it
+            how |= self.common()
+        return self.make(kind, **how)
 
     def bidirectional(self, sequences: bool) -> Any:
         """Draw a pair of recurrent layers."""
@@ -279,7 +280,10 @@ def shapes(drawn: Drawn) -> Any:
         reader = drawn.make(f"Global{drawn.pick(('Average', 'Max'))}Pooling1D", keepdims=True)
     else:
         reader = drawn.library.Sequential(
-            [drawn.recurrent(return_sequences=True), drawn.make("Flatten")],
+            [
+                drawn.recurrent(return_sequences=True, activity_regularizer=None),
+                drawn.make("Flatten"),
+            ],
             name=drawn.name("stack"),
         )
     read = drawn.make("TimeDistributed", reader)(grouped)

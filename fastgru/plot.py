@@ -97,11 +97,10 @@ def gates(
     figure = pyplot.figure(figsize=(max(6.4, wide), high * count + 0.4), layout="constrained")
     figure.suptitle(title or _title(found, panels, sample), fontsize=11)
     parts = figure.subfigures(count, 1, squeeze=False)[:, 0]
-    order = {p.name: np.argsort(np.nanmean(p.values, axis=0), kind="stable") for p in panels}
     i = 0
     for panel in panels:
         for line in lines:
-            units = order[panel.name] if sort else np.arange(found.units)
+            units = panel.order() if sort else np.arange(found.units)
             _draw_line(parts[i], panel, line, labels, units, widest)
             parts[i].axes[1].set_ylabel("unit, sorted" if sort else "unit")
             i += 1
@@ -125,6 +124,15 @@ class _Panel:
         largest = max(1.0, float(np.abs(finite).max())) if signed and len(finite) else 1.0
         self.limits = (-largest, largest) if signed else (0.0, 1.0)
         self.colours = "RdBu_r" if signed else "viridis"
+
+    def order(self) -> np.ndarray:
+        """Return the units in the order of their means."""
+        shown = self.values[np.isfinite(self.values).all(axis=1)]
+        return (
+            np.argsort(shown.mean(axis=0), kind="stable")
+            if len(shown)
+            else np.arange(shown.shape[1])
+        )
 
 
 def require_matplotlib() -> Any:

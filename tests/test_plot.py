@@ -109,6 +109,14 @@ def test_several_gates_one_below_the_other(tmp_path):
     assert bottoms == sorted(bottoms, reverse=True)
 
 
+def test_a_sample_that_is_masked_altogether(tmp_path):
+    ids = IDS.copy()
+    ids[0] = 0
+    figure = plot.gates(make(), ids, sort=True)
+    assert np.isnan(drawn(heat_maps(figure)[0])).all()
+    saved(figure, tmp_path / "gates.png")
+
+
 def test_other_cells(tmp_path):
     lstm = make(LSTM(6, name="reader"))
     figure = plot.gates(lstm, IDS, show=["kept", "c"], sample=1)
@@ -150,7 +158,9 @@ def test_many_units_and_many_steps(tmp_path):
     figure = plot.gates(model, x, sort=True)
     (axes,) = heat_maps(figure)
     z = next(iter(fastgru.trace(model, x).values())).z[0]
-    np.testing.assert_allclose(drawn(axes), z[:, np.argsort(z.mean(axis=0), kind="stable")].T)
+    np.testing.assert_allclose(
+        drawn(axes), z[:, np.argsort(z.astype(float).mean(axis=0), kind="stable")].T
+    )
     assert axes.get_ylabel() == "unit, sorted" and len(axes.get_yticks()) <= 8
     width, height = saved(figure, tmp_path / "gates.png")
     assert width < 700 and height < 400

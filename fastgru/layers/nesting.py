@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastgru.layers.base import Layer
+
 
 def held_by(thing: Any) -> list[tuple[str, Any]]:
     """Return the layers that a layer, or a model, holds directly.
@@ -15,13 +17,9 @@ def held_by(thing: Any) -> list[tuple[str, Any]]:
         return [(layer.name, layer) for layer in thing.layers]
     found: list[tuple[str, Any]] = []
     for name, value in vars(thing).items():
-        if _is_layer(value):
+        if isinstance(value, Layer):
             found.append((name.strip("_"), value))
         elif isinstance(value, list | tuple):
-            several = [v for v in value if _is_layer(v)]
+            several = [v for v in value if isinstance(v, Layer)]
             found += [(f"{name.strip('_')}_{i}", v) for i, v in enumerate(several)]
     return found
-
-
-def _is_layer(value: Any) -> bool:
-    return hasattr(value, "weights") and hasattr(value, "forward")

@@ -3,11 +3,12 @@
     python bench/torch_module.py
     python bench/torch_module.py --shapes tutorial keras-64 --threads 1 --seconds 0.5
 
-The model: Embedding (100 characters), a GRU of two layers, Linear at each step; binary cross-entropy,
-backward pass, Adam (fused, PyTorch's fastest). Padded: all sequences are T long. Packed: lengths
-drawn between 1 and T, as a PackedSequence. Before a cell is timed, the losses and all gradients of both models
-are compared. Then both are timed in turn, round by round, in one process that is pinned to as many
-cores as it has threads; the table holds medians, and the median of the rounds' ratios.
+The model: Embedding (100 characters), a GRU of two layers, Linear at each step; binary
+cross-entropy, backward pass, Adam (fused, PyTorch's fastest). Padded: all sequences are T long.
+Packed: lengths drawn between 1 and T, as a PackedSequence. Before a cell is timed, the losses and
+all gradients of both models are compared. Then both are timed in turn, round by round, in one
+process that is pinned to as many cores as it has threads; the table holds medians, and the median
+of the rounds' ratios.
 """
 
 from __future__ import annotations

@@ -81,10 +81,9 @@ typedef struct {
 /* Rows of different lengths, or with steps that don't count. The rows are sorted by falling number of steps that
  * count, so that those that take part in a step are always the first ones. */
 typedef struct {
-    ptrdiff_t steps;         /* of the longest row; may be 0 */
-    const ptrdiff_t *offset; /* (steps + 1): rows taking part in the steps before; [0] is 0 */
-    const ptrdiff_t
-        *order; /* (B): the number of the i-th row in h0, h_n and so on; or NULL for i */
+    ptrdiff_t steps;             /* of the longest row; may be 0 */
+    const ptrdiff_t *offset;     /* (steps + 1): rows taking part in the steps before; [0] is 0 */
+    const ptrdiff_t *order;      /* (B): which row of h0, h_n, ... is the i-th; or NULL */
     const fastgru_place *places; /* (offset[steps]), step by step; or NULL: x, y and their gradients
                                     are packed like this themselves, rows x_step apart */
 } fastgru_schedule;
@@ -216,7 +215,8 @@ void fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, pt
                            ptrdiff_t batch, ptrdiff_t steps, void *memory,
                            fastgru_schedule *schedule);
 
-/* The same for packed rows, sizes[t] of which take part in step t: all at least 1 and none above the one before. */
+/* The same for packed rows, sizes[t] of which take part in step t: all at least 1 and none above the one before. The
+ * memory is that of a batch of 0. */
 void fastgru_schedule_packed(const int64_t *sizes, ptrdiff_t steps, void *memory,
                              fastgru_schedule *schedule);
 

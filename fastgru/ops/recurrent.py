@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from ..reference.lstm import LSTMCache as PlainLSTMCache
 from ..reference.simple_rnn import SimpleRNNCache as PlainSimpleRNNCache
 from ._shared import aligned, contiguous, contiguous_rows, documented
 
-Packed = TypeVar("Packed", bound=PackedWeights)
 WeightGradients = tuple[Array, Array, Array | None]
 
 # Most calls have the standard activations; their numbers are looked up once.
@@ -72,7 +71,7 @@ def gru_forward(
             go_backwards=go_backwards, return_sequences=return_sequences, training=training,
             batch_sizes=batch_sizes,
         )  # fmt: skip
-    if type(kernel) is not PackedGRU:
+    if not isinstance(kernel, PackedGRU):
         assert recurrent_kernel is not None
         kernel = PackedGRU(aligned(kernel), aligned(recurrent_kernel), bool(reset_after))
     options = RecurrentCall(
@@ -121,7 +120,7 @@ def lstm_forward(
             recurrent_dropout=recurrent_dropout, go_backwards=go_backwards,
             return_sequences=return_sequences, training=training, batch_sizes=batch_sizes,
         )  # fmt: skip
-    if type(kernel) is not PackedLSTM:
+    if not isinstance(kernel, PackedLSTM):
         assert recurrent_kernel is not None
         kernel = PackedLSTM(aligned(kernel), aligned(recurrent_kernel))
     options = RecurrentCall(
@@ -165,7 +164,7 @@ def simple_rnn_forward(
             recurrent_dropout=recurrent_dropout, go_backwards=go_backwards,
             return_sequences=return_sequences, training=training, batch_sizes=batch_sizes,
         )  # fmt: skip
-    if type(kernel) is not PackedSimpleRNN:
+    if not isinstance(kernel, PackedSimpleRNN):
         assert recurrent_kernel is not None
         kernel = PackedSimpleRNN(aligned(kernel), aligned(recurrent_kernel))
     options = RecurrentCall(
@@ -242,7 +241,7 @@ def gru_backward(
     *,
     out: WeightGradients | None = None,
 ) -> tuple[Array, Array, Array, Array | None, Array | None]:
-    if type(cache) is PlainGRUCache:
+    if isinstance(cache, PlainGRUCache):
         return reference.gru_backward(dy, cache, dh_n, out=out)
     _checks.cache(cache, GRUCache, "gru_forward")
     _checks.gru_backward(dy, dh_n, cache.shape, cache.rows)
@@ -258,7 +257,7 @@ def lstm_backward(
     *,
     out: WeightGradients | None = None,
 ) -> tuple[Array, Array, Array, Array | None, Array | None, Array | None]:
-    if type(cache) is PlainLSTMCache:
+    if isinstance(cache, PlainLSTMCache):
         return reference.lstm_backward(dy, cache, dh_n, dc_n, out=out)
     _checks.cache(cache, LSTMCache, "lstm_forward")
     _checks.lstm_backward(dy, dh_n, dc_n, cache.shape, cache.rows)
@@ -273,7 +272,7 @@ def simple_rnn_backward(
     *,
     out: WeightGradients | None = None,
 ) -> tuple[Array, Array, Array, Array | None, Array | None]:
-    if type(cache) is PlainSimpleRNNCache:
+    if isinstance(cache, PlainSimpleRNNCache):
         return reference.simple_rnn_backward(dy, cache, dh_n, out=out)
     _checks.cache(cache, SimpleRNNCache, "simple_rnn_forward")
     _checks.simple_rnn_backward(dy, dh_n, cache.shape, cache.rows)

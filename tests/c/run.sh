@@ -38,4 +38,4 @@ for set in "${sets[@]}"; do
 done
 for job in "${jobs[@]}"; do wait "$job"; done
 $cc $flags $have csrc/dispatch.c csrc/schedule.c csrc/team.c tests/c/*.c "$out"/*.o -lm -pthread -o "$out/test_core"
-${RUN:-} "$out/test_core"
+${RUN:-} "$out/test_core" | xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" ${RUN:-} "$out/test_core"

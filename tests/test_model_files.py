@@ -532,6 +532,24 @@ def test_activations_losses_and_models_of_ones_own(tmp_path):
             models.load_model(tmp_path / "model.npz", custom_objects=others)
 
 
+def distance(y_true, y_pred, power=1):
+    return np.abs(y_true - y_pred).mean(-1) ** power
+
+
+def test_functions_as_metrics(tmp_path):
+    model = Sequential([Input((3,)), Dense(2)])
+    far = metrics.MeanMetricWrapper(distance, "far", power=2)
+    model.compile("adam", "mse", metrics=[distance, far])
+    x, y = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    expected = model.evaluate(x, y, verbose=0, return_dict=True)
+    model.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="function 'distance' is not known.*custom_objects"):
+        models.load_model(tmp_path / "model.npz")
+    again = models.load_model(tmp_path / "model.npz", custom_objects={"distance": distance})
+    assert again.evaluate(x, y, verbose=0, return_dict=True) == expected
+    assert expected.keys() == {"loss", "distance", "far"}
+
+
 # ---- the architecture alone ----------------------------------------------------------------------
 
 

@@ -91,6 +91,7 @@ _REGISTRY: Registry[Metric] = Registry(
         LogCoshError,
         Mean,
         MeanAbsoluteError,
+        MeanMetricWrapper,
         MeanSquaredError,
         Perplexity,
         Precision,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 
+from fastgru import _custom_objects
 from fastgru._arrays import to_array
-from fastgru._configurable import Configurable, refuse_unknown
+from fastgru._configurable import Configurable, plain, refuse_unknown
 from fastgru._naming import snake_case
 from fastgru.losses.base import checked_weights
 
@@ -178,6 +179,28 @@ class MeanMetricWrapper(MeanMetric):
         """Call the function."""
         values = np.asarray(self.fn(y_true, y_pred, **self.named))
         return values if values.ndim else values.reshape(1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal metric: the function by its name."""
+        return super().get_config() | plain(self.named)  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a metric from what :meth:`get_config` returned.
+
+        Raises
+        ------
+        ValueError
+            If the function is not known here.
+        """
+        fn = config["fn"]
+        found = _custom_objects.find(fn) if isinstance(fn, str) else fn
+        if not callable(found):
+            raise ValueError(
+                f"metrics: the function {fn!r} is not known here; register it, or pass "
+                f"custom_objects={{{fn!r}: …}}"
+            )
+        return cls(**{**config, "fn": found})
 
 
 class Mean(MeanMetric):

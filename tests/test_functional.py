@@ -191,6 +191,19 @@ def test_a_model_is_called_with_a_mask():
         model(FEATURES, mask=mask.astype(int))
 
 
+def test_a_model_of_several_inputs_is_called_with_masks():
+    x, v = Input((None, 4)), Input((2,))
+    layer = GRU(3)
+    model = randomize(Model([x, v], Concatenate()([layer(x), v])))
+    mask = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [1, 0, 0, 0, 0]], bool)
+    found = model([FEATURES, VECTORS], mask=[mask, None])
+    np.testing.assert_array_equal(found[:, :3], layer(FEATURES, mask=mask))
+    with pytest.raises(ValueError, match="mask: expected a list of 2 masks or None"):
+        model([FEATURES, VECTORS], mask=mask)
+    alone = Model([x], layer(x))
+    np.testing.assert_array_equal(alone(FEATURES, mask=mask), layer(FEATURES, mask=mask))
+
+
 def test_where_a_mask_ends_is_said():
     model = Sequential([Input((None,)), Embedding(7, 3, mask_zero=True), fastgru.layers.Flatten()])
     with pytest.warns(UserWarning, match=r"flatten.* does not support masking: the mask .* ends"):
@@ -435,7 +448,11 @@ def parts():
             ValueError,
             "share one dtype, but 'e' has float32",
         ),
-        (lambda a, b, y: Sequential([a, y]), TypeError, "layers: expected layers, got <KerasTensor"),
+        (
+            lambda a, b, y: Sequential([a, y]),
+            TypeError,
+            "layers: expected layers, got <KerasTensor",
+        ),
         (lambda a, b, y: Dense(2, name="n").output, AttributeError, "n: output: .* not part of"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgru._arrays import to_floats
 from fastgru.layers import InputLayer, Layer
+from fastgru.layers._arguments import checked_mask
 from fastgru.layers._symbolic import KerasTensor
 from fastgru.models import _functional_config
 from fastgru.models._graph import Graph
@@ -190,6 +191,19 @@ class Functional(Model):
                 f"got {', '.join(map(str, given))}"
             )
         return [given[key] for key in self.input_names]
+
+    def _take_mask(self, mask: Any, x: Any) -> Any:
+        if mask is None or not self._in_list:
+            return super()._take_mask(mask, x)
+        masks = mask if isinstance(mask, list | tuple) else [mask]
+        if len(masks) != len(x):
+            raise ValueError(
+                f"{self.name}: mask: expected a list of {len(x)} masks or None, one for each input"
+            )
+        return [
+            None if m is None else checked_mask(name, m, array.shape)
+            for name, m, array in zip(self.input_names, masks, x, strict=True)
+        ]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output for that of the input; lists for several.

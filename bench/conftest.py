@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
-import one_thread  # noqa: F401  (before NumPy)
+import cells  # before NumPy
 import pytest
+from cases import GRID
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # what is timed is what was checked
-
-import cases  # noqa: E402
-
-import fastgru  # noqa: E402
-from fastgru._bench import machine  # noqa: E402
-from fastgru._bench.workers import environment  # noqa: E402
+import fastgru
+from fastgru._bench import machine
+from fastgru._bench.workers import environment
 
 os.environ.update(environment(threads=1))  # of the other libraries
 DEFAULT = ("keras-64", "tutorial")
@@ -27,9 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a benchmark that takes `shape` for two shapes of the grid, or for all."""
+    """Run a benchmark for all cells, and for two shapes of the grid, or for all."""
+    if "cell" in metafunc.fixturenames:
+        metafunc.parametrize("cell", cells.CELLS)
     if "shape" in metafunc.fixturenames:
-        metafunc.parametrize("shape", cases.GRID if metafunc.config.getoption("grid") else DEFAULT)
+        metafunc.parametrize("shape", GRID if metafunc.config.getoption("grid") else DEFAULT)
 
 
 def pytest_report_header() -> list[str]:

@@ -3,7 +3,8 @@
     python bench/grid.py --output run.jsonl
     python bench/grid.py --output run.jsonl --shapes keras-64 tutorial --threads 1 \\
         --python torch=../torch/bin/python --python keras=../tf/bin/python
-    python bench/report.py run.jsonl
+    python bench/grid.py --output lstm.jsonl --cell lstm
+    python bench/report.py run.jsonl lstm.jsonl
 
 Every library runs in a process of its own, with the same cores and as many threads; its results
 are verified against the NumPy reference in float64; then all are timed in turn, round by round,
@@ -16,40 +17,42 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import one_thread  # noqa: F401  (before NumPy)
+import cells  # before NumPy
+import limits
+import numpy as np
+from cases import GRID, RecurrentCase, Results, run_recurrent
 from compiler import HERE
 
-sys.path.insert(0, str(HERE.parent / "tests"))
-
-import limits  # noqa: E402
-import numpy as np  # noqa: E402
-from cases import GRID, Results, run_gru  # noqa: E402
-
-from fastgru import reference  # noqa: E402
-from fastgru._bench import machine  # noqa: E402
-from fastgru._bench.compare import Libraries, Runs, compare  # noqa: E402
-from fastgru._bench.workers import PEERS, Peer  # noqa: E402
+from fastgru import reference
+from fastgru._bench import machine
+from fastgru._bench.compare import Libraries, Runs, compare
+from fastgru._bench.workers import PEERS, Peer
 
 JOBS = ("infer", "train")
-ALL = PEERS | {"onednn": Peer(HERE / "onednn_gru.py", "onednn")}
+ALL = PEERS | {"onednn": Peer(HERE / "onednn_layer.py", "onednn")}
 
 
 def run_cell(
-    libraries: Libraries, shape: str, job: str, inputs: Path, right: Results, options: Any
+    libraries: Libraries,
+    shape: str,
+    case: RecurrentCase,
+    job: str,
+    inputs: Path,
+    right: Results,
+    options: Any,
 ) -> dict[str, Any]:
     """Verify and time all libraries in one cell, and the machine's limits; return its record."""
-    case = GRID[shape]
-    B, T, I, H = case.B, case.T, case.I, case.H
-    size, found = 12 * H**2, list[limits.Limits]()
+    B, T, I, H, G = case.B, case.T, case.I, case.H, case.gates
+    size, found = 4 * G * H**2, list[limits.Limits]()
     runs = compare(
         libraries, job, inputs, right,
+        cell=case.cell,
         rounds=options.rounds,
         seconds=options.seconds,
         each_round=lambda: found.append(limits.measure(libraries.threads, (size,))),
@@ -58,14 +61,15 @@ def run_cell(
         max(each.peak for each in found), {size: max(each.read[size] for each in found)}
     )
     return {
+        "cell": case.cell,
         "shape": shape,
         "sizes": {"B": B, "T": T, "I": I, "H": H},
         "job": job,
         "threads": libraries.threads,
-        "flop": (3 if job == "train" else 1) * 2 * B * T * 3 * H * (I + H),
+        "flop": (3 if job == "train" else 1) * 2 * B * T * G * H * (I + H),
         "peak": limit.peak,
         "read": limit.read[size],
-        "least_seconds": limits.seconds_at_best(B, T, I, H, limit) if job == "infer" else None,
+        "least_seconds": limits.seconds_at_best(B, T, I, H, G, limit) if job == "infer" else None,
         "machine": machine.facts(),
         "libraries": {name: summary(run) for name, run in runs.items()},
     }
@@ -93,14 +97,15 @@ def show(record: dict[str, Any]) -> None:
         name: f"{1e6 * run['seconds']:.0f}" if "seconds" in run else "-"
         for name, run in record["libraries"].items()
     }
-    cell = f"{record['job']} {record['shape']} x{record['threads']}"
-    print(f"{cell:24} µs:", *(f"{name} {time}" for name, time in times.items()), flush=True)
+    cell = f"{record['cell']} {record['job']} {record['shape']} x{record['threads']}"
+    print(f"{cell:32} µs:", *(f"{name} {time}" for name, time in times.items()), flush=True)
 
 
 def parse() -> argparse.Namespace:
     """Return the command's options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="RUN.jsonl")
+    parser.add_argument("--cell", choices=cells.CELLS, default="gru")
     parser.add_argument("--shapes", nargs="+", choices=GRID, default=list(GRID), metavar="SHAPE")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
     add_library_options(parser)
@@ -145,11 +150,11 @@ def main() -> None:
             for threads in options.threads
         ]
         for shape in options.shapes:
-            case = GRID[shape]
+            case = cells.grid(options.cell)[shape]
             np.savez(inputs, dy=case.gradients()[0], **case.arrays())
-            right = run_gru(reference, case, "float64")
+            right = run_recurrent(reference, case, "float64")
             for libraries, job in itertools.product(groups, options.jobs):
-                record = run_cell(libraries, shape, job, inputs, right, options)
+                record = run_cell(libraries, shape, case, job, inputs, right, options)
                 print(json.dumps(record), file=output, flush=True)
                 show(record)
 

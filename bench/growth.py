@@ -14,28 +14,24 @@ import argparse
 import functools
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import one_thread  # noqa: F401  (before NumPy)
+import cells  # before NumPy
+from cases import RecurrentCase, assert_close, run_recurrent
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from cases import GRUCase, assert_close, run_gru  # noqa: E402
-
-from fastgru import ops, reference  # noqa: E402
-from fastgru._bench import machine  # noqa: E402
-from fastgru._bench.quiet import least_disturbed  # noqa: E402
+from fastgru import ops, reference
+from fastgru._bench import machine
+from fastgru._bench.quiet import least_disturbed
 
 # Powers of two and their neighbours, where lanes and cache sets begin anew.
 TO_9 = (1, 2, 3, 4, 5, 7, 8, 9)
 FROM_10 = (10, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 200)
 TO_1000 = (*FROM_10, 255, 256, 257, 400, 511, 512, 513, 777, 1000)
-BASE = GRUCase(h0=False, dh_n=False, dtype="float32")
+BASE = cells.layer("gru", 1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,10 @@ class Sweep:
     letters: str
     sizes: tuple[int, ...]
     power: int
-    base: GRUCase
+    base: RecurrentCase
     fixed: str
 
-    def case(self, size: int) -> GRUCase:
+    def case(self, size: int) -> RecurrentCase:
         return replace(self.base, **dict.fromkeys(self.letters, size))
 
 
@@ -80,12 +76,14 @@ def points(sweep: Sweep, verify: bool) -> list[Point]:
     made = []
     for case in map(sweep.case, sweep.sizes):
         if verify:
-            assert_close(run_gru(ops, case), run_gru(reference, case, "float64"), TOLERANCE)
+            assert_close(
+                run_recurrent(ops, case), run_recurrent(reference, case, "float64"), TOLERANCE
+            )
         made.append(Point(getattr(case, sweep.letters[-1]), job(case)))
     return made
 
 
-def job(case: GRUCase) -> Callable[[], object]:
+def job(case: RecurrentCase) -> Callable[[], object]:
     """Return what is timed: forward and backward."""
     arrays, (dy, _) = case.arrays(), case.gradients()
 

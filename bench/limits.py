@@ -35,13 +35,14 @@ def measure(threads: int, sizes: tuple[int, ...]) -> Limits:
     return Limits(rates[0], dict(zip(sizes, rates[1:], strict=True)))
 
 
-def seconds_at_best(B: int, T: int, I: int, H: int, limits: Limits) -> float:
+def seconds_at_best(B: int, T: int, I: int, H: int, G: int, limits: Limits) -> float:
     """Return the least time of a forward pass whose steps wait for the recurrent kernel U.
 
-    U is read once a step, from wherever 12 H² bytes live; the input's product runs at the peak.
+    U, of G gates, is read once a step, from wherever 4 G H² bytes live; the input's product runs
+    at the peak.
     """
-    U = 12 * H * H
-    return T * U / limits.read[U] + 2 * B * T * 3 * H * I / limits.peak
+    U = 4 * G * H * H
+    return T * U / limits.read[U] + 2 * B * T * G * H * I / limits.peak
 
 
 def main() -> None:

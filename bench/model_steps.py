@@ -1,4 +1,4 @@
-"""A whole training step of a model beside the peers: Embedding, GRU, Dense, loss, Adam.
+"""A whole training step of a model beside the peers: Embedding, a layer, Dense, loss, Adam.
 
     python bench/model_steps.py --python torch=../torch/bin/python jax=../jax/bin/python
 
@@ -12,21 +12,21 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import cells  # before NumPy
 import grid
 import numpy as np
-from cases import GRID
 
 from fastgru._bench import machine
 from fastgru._bench.compare import Libraries, compare
-from fastgru._bench.peers import numpy_gru
+from fastgru._bench.peers import numpy_layer
 
 VOCABULARIES = {"tutorial": 15, "keras-64": 10_000}
 LIBRARIES = ("fastgru", "numpy", "torch", "keras", "jax")
 
 
-def make_arrays(shape: str) -> dict[str, np.ndarray]:
+def make_arrays(shape: str, cell: str = "gru") -> dict[str, np.ndarray]:
     """Return what the adapters' `step` gets: ids, labels, and the weights of a new model."""
-    case, V = GRID[shape], VOCABULARIES[shape]
+    case, V = cells.grid(cell)[shape], VOCABULARIES[shape]
     random = np.random.default_rng(3)
     arrays = case.arrays()
     arrays |= {
@@ -40,9 +40,9 @@ def make_arrays(shape: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def right_loss(arrays: dict[str, np.ndarray]) -> np.ndarray:
+def right_loss(arrays: dict[str, np.ndarray], cell: str = "gru") -> np.ndarray:
     """Return the loss after one update, by the reference."""
-    run, results = numpy_gru.step(arrays, 1)
+    run, results = numpy_layer.step(cell, arrays, 1)
     run()
     return results(run())["loss"]
 
@@ -50,10 +50,12 @@ def right_loss(arrays: dict[str, np.ndarray]) -> np.ndarray:
 def main() -> None:
     """Print a table of the times of a step."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cell", choices=cells.CELLS, default="gru")
     grid.add_library_options(parser, LIBRARIES)
     options = parser.parse_args()
     print(", ".join(f"{name}: {value}" for name, value in machine.facts().items()))
-    print(f"| step | {' | '.join(options.libraries)} |\n|{'---|' * (1 + len(options.libraries))}")
+    print(f"| step, {options.cell} | {' | '.join(options.libraries)} |")
+    print("|---" * (1 + len(options.libraries)) + "|")
     reasons: dict[str, str] = {}
     peers = {name: grid.ALL[name] for name in options.libraries}
     with tempfile.TemporaryDirectory() as folder:
@@ -61,18 +63,19 @@ def main() -> None:
         for threads in options.threads:
             with Libraries(peers, threads, dict(options.python)) as libraries:
                 for shape in VOCABULARIES:
-                    arrays = make_arrays(shape)
+                    arrays = make_arrays(shape, options.cell)
                     np.savez(inputs, **arrays)
+                    right = {"loss": right_loss(arrays, options.cell)}
                     runs = compare(
-                        libraries, "step", inputs, {"loss": right_loss(arrays)},
+                        libraries, "step", inputs, right, cell=options.cell,
                         rounds=options.rounds, seconds=options.seconds,
                     )  # fmt: skip
                     reasons |= {name: run.left_out for name, run in runs.items() if run.left_out}
-                    cells = (
+                    times = (
                         "–" if run.left_out else f"{1e6 * run.seconds:.0f} µs"
                         for run in runs.values()
                     )
-                    print(f"| {shape}, {threads} threads | {' | '.join(cells)} |", flush=True)
+                    print(f"| {shape}, {threads} threads | {' | '.join(times)} |", flush=True)
     for name, reason in reasons.items():
         print(f"{name} was left out: {reason}")
 

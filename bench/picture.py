@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +21,31 @@ COLORS = {
     "openvino": "#937860",
     "onednn": "#64b5cd",
 }
+NAMES = {"gru": "GRU", "lstm": "LSTM", "simple_rnn": "simple RNN"}
 JOBS = {"infer": "inference", "train": "forward and backward"}
 
 
 def draw(records: list[dict[str, Any]], path: Path) -> None:
-    """Draw bars, a panel for each job and number of threads; the color names the fastest peer."""
-    threads = sorted({record["threads"] for record in records})
+    """Draw bars, a panel for each layer, job and number of threads; in the fastest peer's color."""
+    rows = sorted({(record["cell"], record["threads"]) for record in records})
     jobs = sorted({record["job"] for record in records})
     shapes = list(dict.fromkeys(record["shape"] for record in records))
     figure, axes = plt.subplots(
-        len(threads),
+        len(rows),
         len(jobs),
-        figsize=(6 * len(jobs), 0.5 + (0.6 + 0.28 * len(shapes)) * len(threads)),
+        figsize=(6 * len(jobs), 0.5 + (0.6 + 0.28 * len(shapes)) * len(rows)),
         squeeze=False,
         sharex=True,
         sharey=True,
         layout="constrained",
     )
     peers = dict.fromkeys(fastest_peer(record) for record in records)
-    for (i, count), (j, job) in ((a, b) for a in enumerate(threads) for b in enumerate(jobs)):
+    for (i, (cell, count)), (j, job) in itertools.product(enumerate(rows), enumerate(jobs)):
         panel = axes[i, j]
-        panel.set_title(f"{JOBS[job]}, {count} thread{'s' if count > 1 else ''}", fontsize=10)
+        threads = f"{count} thread{'s' if count > 1 else ''}"
+        panel.set_title(f"{NAMES[cell]}, {JOBS[job]}, {threads}", fontsize=10)
         for record in records:
-            if (record["threads"], record["job"]) == (count, job):
+            if (record["cell"], record["threads"], record["job"]) == (cell, count, job):
                 bar(panel, shapes.index(record["shape"]), record)
         panel.axvline(1, color="black", linewidth=1)
         panel.set_yticks(range(len(shapes)), shapes, fontsize=9)

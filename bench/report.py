@@ -1,4 +1,4 @@
-"""Turn a run of bench/grid.py into Markdown tables and a picture.
+"""Turn runs of bench/grid.py into Markdown tables and a picture.
 
     python bench/report.py run.jsonl > report.md
     python bench/report.py run.jsonl --picture ratios.png > report.md
@@ -22,11 +22,11 @@ Record = dict[str, Any]
 
 def read(paths: Iterable[Path]) -> list[Record]:
     """Return the last record of each cell, in the order of their first."""
-    cells: dict[tuple[str, str, int], Record] = {}
+    cells: dict[tuple[str, str, str, int], Record] = {}
     for path in paths:
         for line in path.read_text().splitlines():
-            record = json.loads(line)
-            cells[record["job"], record["shape"], record["threads"]] = record
+            record = {"cell": "gru"} | json.loads(line)  # early runs were of nothing else
+            cells[record["cell"], record["job"], record["shape"], record["threads"]] = record
     return list(cells.values())
 
 
@@ -138,7 +138,7 @@ def accuracy(records: list[Record]) -> str:
     for record in records:
         runs = record["libraries"]
         errors = (f"{1e6 * runs[n]['error']:.2f}" if "error" in runs[n] else "–" for n in names)
-        rows.append([f"{record['job']} {record['shape']}", *errors])
+        rows.append([f"{record['cell']} {record['job']} {record['shape']}", *errors])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -172,7 +172,7 @@ def left_out(records: list[Record]) -> str:
     for record in records:
         for name, run in record["libraries"].items():
             if "left_out" in run:
-                cell = f"{record['job']} {record['shape']}"
+                cell = f"{record['cell']} {record['job']} {record['shape']}"
                 reasons.setdefault((name, run["left_out"]), []).append(cell)
     return "\n".join(
         f"- {name}: {why} ({cells[0]}{f' and {len(cells) - 1} more' if cells[1:] else ''})"
@@ -185,11 +185,11 @@ def markdown(records: list[Record], picture: str | None) -> str:
     parts = ["# The grid", setting(records)]
     if picture:
         parts.append(f"![Time of the fastest peer over fastgru's, by case]({picture})")
-    groups: dict[tuple[int, str], list[Record]] = {}
-    for record in sorted(records, key=lambda r: (r["threads"], r["job"])):
-        groups.setdefault((record["threads"], record["job"]), []).append(record)
-    for (threads, job), group in groups.items():
-        parts.append(f"## {job}, {threads} thread{'s' if threads > 1 else ''}")
+    groups: dict[tuple[str, int, str], list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r["cell"], r["threads"], r["job"])):
+        groups.setdefault((record["cell"], record["threads"], record["job"]), []).append(record)
+    for (cell, threads, job), group in groups.items():
+        parts.append(f"## {cell}, {job}, {threads} thread{'s' if threads > 1 else ''}")
         parts += [table(group), means(group), behind(group), spread(group)]
     if reasons := left_out(records):
         parts += ["## Left out", reasons]

@@ -1,7 +1,7 @@
-"""A GRU layer and a small model in every library that is installed, in one group for each case.
+"""A recurrent layer and a small model in every library that is installed, a group for each case.
 
-Forward (infer), forward and backward (train), and a training step of Embedding, GRU, Dense, loss
-and Adam (step). All run in this process, on one thread. Each is verified against the NumPy
+Forward (infer), forward and backward (train), and a training step of Embedding, the layer, Dense,
+loss and Adam (step). All run in this process, on one thread. Each is verified against the NumPy
 reference before it is timed.
 """
 
@@ -13,10 +13,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import cells
 import model_steps
 import numpy as np
 import pytest
-from cases import GRID, run_gru
+from cases import run_recurrent
 
 from fastgru import reference
 from fastgru._bench.compare import RESULTS, TOLERANCE
@@ -42,17 +43,19 @@ def library(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @functools.lru_cache(maxsize=1)  # the large ones are large
-def layer(shape: str) -> tuple[Arrays, Any]:
+def layer(cell: str, shape: str) -> tuple[Arrays, Any]:
     """Return the arrays of a layer of a shape, and the right results, in float64."""
-    case = GRID[shape]
+    case = cells.grid(cell)[shape]
     arrays = case.arrays() | {"dy": case.gradients()[0]}
-    return arrays, run_gru(reference, case, "float64")
+    return arrays, run_recurrent(reference, case, "float64")
 
 
-def prepared(library: ModuleType, job: str, arrays: Arrays, right: Any) -> Callable[[], Any]:
+def prepared(
+    library: ModuleType, job: str, cell: str, arrays: Arrays, right: Any
+) -> Callable[[], Any]:
     """Return what runs a job, after it was seen to do it right."""
     try:
-        run, results = getattr(library, job)(arrays, threads=1)
+        run, results = getattr(library, job)(cell, arrays, threads=1)
     except NotImplementedError as reason:
         pytest.skip(str(reason))
     run()  # the second run is what counts: something may be kept between two
@@ -65,27 +68,35 @@ def prepared(library: ModuleType, job: str, arrays: Arrays, right: Any) -> Calla
 
 
 @pytest.mark.parametrize("library", INSTALLED, indirect=True)
-def test_forward(benchmark: Any, shape: str, library: ModuleType) -> None:
-    time_it(benchmark, library, "infer", shape, *layer(shape))
+def test_forward(benchmark: Any, cell: str, shape: str, library: ModuleType) -> None:
+    time_it(benchmark, library, "infer", cell, shape, *layer(cell, shape))
 
 
 @pytest.mark.parametrize("library", TRAINING, indirect=True)
-def test_forward_and_backward(benchmark: Any, shape: str, library: ModuleType) -> None:
-    time_it(benchmark, library, "train", shape, *layer(shape))
+def test_forward_and_backward(benchmark: Any, cell: str, shape: str, library: ModuleType) -> None:
+    time_it(benchmark, library, "train", cell, shape, *layer(cell, shape))
 
 
 @pytest.mark.parametrize("library", TRAINING, indirect=True)
 @pytest.mark.parametrize("model", model_steps.VOCABULARIES)
-def test_training_step_of_a_model(benchmark: Any, model: str, library: ModuleType) -> None:
-    arrays = model_steps.make_arrays(model)
-    right = {"loss": model_steps.right_loss(arrays)}
-    time_it(benchmark, library, "step", model, arrays, right)
+def test_training_step_of_a_model(
+    benchmark: Any, cell: str, model: str, library: ModuleType
+) -> None:
+    arrays = model_steps.make_arrays(model, cell)
+    right = {"loss": model_steps.right_loss(arrays, cell)}
+    time_it(benchmark, library, "step", cell, model, arrays, right)
 
 
 def time_it(
-    benchmark: Any, library: ModuleType, job: str, shape: str, arrays: Arrays, right: Any
+    benchmark: Any,
+    library: ModuleType,
+    job: str,
+    cell: str,
+    shape: str,
+    arrays: Arrays,
+    right: Any,
 ) -> None:
     """Benchmark a job of a library, in the group of its case, after it was verified."""
-    benchmark.group = f"{job} {shape}"
+    benchmark.group = f"{cell} {job} {shape}"
     benchmark.extra_info["library"] = library.version()
-    benchmark(prepared(library, job, arrays, right))
+    benchmark(prepared(library, job, cell, arrays, right))

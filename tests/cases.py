@@ -1,8 +1,8 @@
 """One list of operation cases, for correctness, gradients and speed: what is timed was checked.
 
 A case says what to run; `arrays()` makes its inputs, always the same for the same sizes:
-asymmetric, distinct, none zero, scaled so that no gate saturates. `run_gru(ops, case)` and its kin
-run a case on a set of operations.
+asymmetric, distinct, none zero, scaled so that no gate saturates. `run_recurrent(ops, case)` and
+its kin run a case on a set of operations.
 """
 
 from __future__ import annotations
@@ -270,9 +270,6 @@ def run_recurrent(ops: ModuleType, case: RecurrentCase, dtype: str | None = None
     assert out is None or all(a is b for a, b in zip(out, found[1:4], strict=True))
     names = *case.output_names(), *case.gradient_names()
     return dict(zip(names, (*outputs, *found), strict=True))
-
-
-run_gru = run_recurrent
 
 
 def forward(ops: ModuleType, case: RecurrentCase) -> Callable[..., Any]:

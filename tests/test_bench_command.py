@@ -14,7 +14,7 @@ from fastgru.__main__ import main
 from fastgru._bench import command, machine
 from fastgru._bench.compare import Libraries, Runs, compare
 from fastgru._bench.quiet import Watch
-from fastgru._bench.workers import PEERS, LeftOut, Peer, Worker
+from fastgru._bench.workers import CELLS, PEERS, LeftOut, Peer, Worker
 
 ADAPTER = """
 import os, sys
@@ -24,7 +24,7 @@ def version():
     print("a library that prints")
     return "1.2"
 
-def infer(arrays, threads):
+def infer(cell, arrays, threads):
     {body}
     return lambda: None, lambda _: {{"y": {y}}}
 """
@@ -63,12 +63,13 @@ def run(folder: Path, **libraries: Peer) -> dict[str, Runs]:
 # ---- the command ---------------------------------------------------------------------------------
 
 
-def test_prints_a_table_of_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["bench", "--shapes", "tutorial", "--libraries", "numpy"]
+@pytest.mark.parametrize("cell", CELLS)
+def test_prints_a_table_of_what_is_asked_for(cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "--shapes", "tutorial", "--libraries", "numpy", "--cell", cell]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     title, _, _, names, infer, train, _, versions, *_ = lines  # and what is faster, if anything
-    assert "1 thread" in title and machine.cpu_name() in title
+    assert f"{cell}, 1 thread" in title and machine.cpu_name() in title
     assert names.split() == ["fastgru", "numpy"]
     assert infer.startswith("infer tutorial") and train.startswith("train tutorial")
     assert infer.count("µs") + infer.count("ms") == 2
@@ -99,6 +100,7 @@ def test_a_library_that_is_not_installed_is_left_out(
     [
         ([], "required: COMMAND"),
         (["bnech"], "invalid choice: 'bnech'"),
+        (["bench", "--cell", "rnn"], "invalid choice: 'rnn'"),
         (["bench", "--shapes", "huge"], "invalid choice: 'huge'"),
         (["bench", "--libraries", "pytorch"], "invalid choice: 'pytorch'"),
         (["bench", "--threads", "0"], "expected a number from 1 to"),
@@ -153,7 +155,7 @@ def test_a_library_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with Worker(slow) as worker:
         where = {"inputs": str(inputs(tmp_path)), "outputs": str(tmp_path / "outputs.npz")}
         with pytest.raises(LeftOut, match="no answer in 0.2 s"):
-            worker.ask("prepare", job="infer", timeout=0.2, **where)
+            worker.ask("prepare", cell="gru", job="infer", timeout=0.2, **where)
         assert not worker.alive
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastgru import reference
 from fastgru._bench import machine
-from fastgru._bench.compare import RESULTS, Libraries, Runs, compare
-from fastgru._bench.workers import PEERS
+from fastgru._bench.compare import Libraries, Runs, compare
+from fastgru._bench.peers import numpy_layer
+from fastgru._bench.workers import CELLS, PEERS
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,10 +30,11 @@ ROUNDS, SECONDS = 3, 0.1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.description = (
-        "Time one GRU layer in float32, forward (infer) and forward and backward (train): fastgru, "
-        "its NumPy reference, and what of PyTorch, Keras on TensorFlow, JAX, ONNX Runtime and "
-        "OpenVINO this environment has. Each is verified before it is timed."
+        "Time one recurrent layer in float32, forward (infer), and forward and backward (train): "
+        "fastgru, its NumPy reference, and what of PyTorch, Keras on TensorFlow, JAX, ONNX Runtime "
+        "and OpenVINO this environment has. Each is verified before it is timed."
     )
+    parser.add_argument("--cell", choices=CELLS, default="gru", help="which layer (default: gru)")
     parser.add_argument(
         "--threads", type=_count, default=1, help="threads of each library (default: 1)"
     )
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     names = list(dict.fromkeys(["fastgru", *names]))
     facts = machine.facts()
     threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
-    print(f"fastgru {facts['fastgru']} ({facts['isa']}), {threads}; {facts['cpu']}")
+    print(f"fastgru {facts['fastgru']} ({facts['isa']}), {options.cell}, {threads}; {facts['cpu']}")
     print("Time of a run, and how many times that of fastgru it is:\n")
     print(f"{'':15}", *(f"{name:>18}" for name in names), sep="", flush=True)
 
@@ -69,9 +70,11 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder, Libraries(peers, options.threads) as libraries:
         for shape in options.shapes:
             inputs = Path(folder, "inputs.npz")
-            right = _prepare(inputs, *SHAPES[shape])
+            right = _prepare(inputs, options.cell, *SHAPES[shape])
             for job in JOBS:
-                runs = compare(libraries, job, inputs, right, rounds=ROUNDS, seconds=SECONDS)
+                runs = compare(
+                    libraries, job, inputs, right, cell=options.cell, rounds=ROUNDS, seconds=SECONDS
+                )
                 print(f"{job} {shape:<9}", *(_cell(runs, name) for name in names), sep="")
                 slower += [f"{name} in {job} {shape}" for name in names if _faster(runs, name)]
                 reasons |= {name: run.left_out for name, run in runs.items() if run.left_out}
@@ -88,14 +91,14 @@ def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _prepare(path: Path, B: int, T: int, I: int, H: int) -> Mapping[str, np.ndarray]:
+def _prepare(path: Path, cell: str, B: int, T: int, I: int, H: int) -> Mapping[str, np.ndarray]:
     """Save the inputs of a case and return the right results, in float64."""
-    random = np.random.default_rng((B, T, I, H))
+    random, G = np.random.default_rng((B, T, I, H)), CELLS[cell] * H
     sizes = {
         "x": (1.0, (B, T, I)),
-        "kernel": (I**-0.5, (I, 3 * H)),
-        "recurrent_kernel": (H**-0.5, (H, 3 * H)),
-        "bias": (0.5, (2, 3 * H)),
+        "kernel": (I**-0.5, (I, G)),
+        "recurrent_kernel": (H**-0.5, (H, G)),
+        "bias": (0.5, (2, G) if cell == "gru" else (G,)),
         "dy": (1.0, (B, T, H)),
     }
     arrays = {
@@ -103,11 +106,9 @@ def _prepare(path: Path, B: int, T: int, I: int, H: int) -> Mapping[str, np.ndar
         for name, (scale, shape) in sizes.items()
     }
     np.savez(path, **arrays)  # type: ignore[arg-type]
-    x, kernel, recurrent_kernel, bias, dy = (a.astype(np.float64) for a in arrays.values())
-    y, _, cache = reference.gru_forward(x, kernel, recurrent_kernel, bias, training=True)
-    assert y is not None and cache is not None
-    results = (y, *reference.gru_backward(dy, cache)[:4])
-    return {k: a for k, a in zip(RESULTS["train"], results, strict=True) if a is not None}
+    exact = {name: a.astype(np.float64) for name, a in arrays.items()}
+    run, results = numpy_layer.train(cell, exact, threads=1)
+    return results(run())
 
 
 def _cell(runs: Mapping[str, Runs], name: str) -> str:

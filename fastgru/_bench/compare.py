@@ -126,6 +126,7 @@ def compare(
     inputs: Path,
     right: Mapping[str, Any],
     *,
+    cell: str = "gru",
     rounds: int,
     seconds: float,
     each_round: Callable[[], object] = lambda: None,
@@ -142,6 +143,8 @@ def compare(
         An .npz file of the arrays that adapters get (see `peers`).
     right : mapping of str to array
         The right results, in float64.
+    cell : {"gru", "lstm", "simple_rnn"}, default "gru"
+        Which layer.
     rounds : int
         How many times it is each library's turn.
     seconds : float
@@ -161,7 +164,8 @@ def compare(
             worker = libraries.worker(name)
             run.version = worker.version
             outputs = inputs.with_name("outputs.npz")
-            worker.ask("prepare", job=job, inputs=str(inputs), outputs=str(outputs))
+            where: dict[str, Any] = {"inputs": str(inputs), "outputs": str(outputs)}
+            worker.ask("prepare", cell=cell, job=job, **where)
             run.error = _largest_error(outputs, right, job)
         except LeftOut as error:
             run.left_out = str(error)

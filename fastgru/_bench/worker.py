@@ -1,4 +1,4 @@
-"""A process that runs one library's GRU for `workers.Worker`: verified, warm, timed on request.
+"""A process that runs one library's layer for `workers.Worker`: verified, warm, timed on request.
 
     python worker.py ADAPTER THREADS CORE,CORE,…
 
@@ -64,11 +64,11 @@ class Server:
         spec.loader.exec_module(self.adapter)
         return {"version": self.adapter.version()}
 
-    def prepare(self, job: str, inputs: str, outputs: str) -> dict[str, Any]:
+    def prepare(self, cell: str, job: str, inputs: str, outputs: str) -> dict[str, Any]:
         """Get ready to run a job on the arrays of one .npz file; save its results in another."""
         import numpy as np
 
-        results = self._make(job, inputs)
+        results = self._make(cell, job, inputs)
         self.call()  # so that what a library adds to, or keeps, between two calls is seen
         np.savez(outputs, **results(self.call()))
         return {}
@@ -87,24 +87,24 @@ class Server:
         warm = sorted(times[1:] or times)
         return {"seconds": warm[len(warm) // 2], "runs": len(warm)}
 
-    def memory(self, job: str, inputs: str) -> dict[str, Any]:
+    def memory(self, cell: str, job: str, inputs: str) -> dict[str, Any]:
         """Return by how many bytes the process grows while it runs a job, at most.
 
         Inputs and weights are there before; outputs count. Linux only.
         """
-        self._make(job, inputs)
+        self._make(cell, job, inputs)
         before = _status("VmRSS")
         self.call()  # what it compiles, or keeps for later, counts too
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
         self.call()
         return {"bytes": _status("VmHWM") - before}
 
-    def _make(self, job: str, inputs: str) -> Callable[[Any], dict[str, Any]]:
+    def _make(self, cell: str, job: str, inputs: str) -> Callable[[Any], dict[str, Any]]:
         import numpy as np
 
         with np.load(inputs) as saved:
             arrays = dict(saved)
-        self.call, results = getattr(self.adapter, job)(arrays, self.threads)
+        self.call, results = getattr(self.adapter, job)(cell, arrays, self.threads)
         return results  # type: ignore[no-any-return]
 
 

@@ -22,7 +22,9 @@ from typing import Any, Self
 
 from fastgru._bench.machine import usable_cores
 
-__all__ = ["PEERS", "LeftOut", "Peer", "Worker"]
+__all__ = ["CELLS", "PEERS", "LeftOut", "Peer", "Worker"]
+
+CELLS = {"gru": 3, "lstm": 4, "simple_rnn": 1}  # and their gates
 
 _HERE = Path(__file__).parent
 _STOPS = hasattr(signal, "SIGSTOP")
@@ -34,7 +36,7 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """A library that has a GRU: how it is run, what it is imported as, whether it has gradients."""
+    """A library: the script that runs it, what it is imported as, whether it has gradients."""
 
     adapter: Path
     module: str
@@ -42,7 +44,7 @@ class Peer:
 
 
 PEERS = {
-    name: Peer(_HERE / "peers" / f"{name}_gru.py", module, trains)
+    name: Peer(_HERE / "peers" / f"{name}_layer.py", module, trains)
     for name, module, trains in (
         ("fastgru", "fastgru", True),
         ("numpy", "fastgru", True),

@@ -1,4 +1,4 @@
-"""A GRU in JAX: one product for all inputs, lax.scan over the steps, compiled by jit."""
+"""Recurrent layers in JAX: one product for all inputs, lax.scan over the steps, compiled by jit."""
 
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-return,untyped-decorator"
 
@@ -21,20 +21,20 @@ def version() -> str:
     return jax.__version__
 
 
-def infer(arrays: Arrays, threads: int) -> Job:
+def infer(cell: str, arrays: Arrays, threads: int) -> Job:
     """Run forward, time first."""
     given = _given(arrays)
-    compiled = jax.jit(_forward)
+    compiled = jax.jit(partial(_forward, cell))
     return lambda: compiled(*given).block_until_ready(), lambda y: {"y": _batch_first(y)}
 
 
-def train(arrays: Arrays, threads: int) -> Job:
+def train(cell: str, arrays: Arrays, threads: int) -> Job:
     """Run forward and backward, time first."""
     given, dy = _given(arrays), _time_first(arrays["dy"])
 
     @jax.jit
     def step(dy: Any, *given: Any) -> Any:
-        y, backward = jax.vjp(_forward, *given)
+        y, backward = jax.vjp(partial(_forward, cell), *given)
         return y, *backward(dy)
 
     def results(values: Any) -> Arrays:
@@ -46,7 +46,7 @@ def train(arrays: Arrays, threads: int) -> Job:
     return lambda: jax.block_until_ready(step(dy, *given)), results
 
 
-def step(arrays: Arrays, threads: int) -> Job:
+def step(cell: str, arrays: Arrays, threads: int) -> Job:
     """Take a training step of a whole model, time first, all of it in one compiled function."""
     names = ("table", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias")
     ids, labels = jnp.asarray(arrays["ids"].T), jnp.asarray(arrays["labels"])
@@ -80,19 +80,40 @@ def step(arrays: Arrays, threads: int) -> Job:
     return run, lambda value: {"loss": np.asarray(value)}
 
 
-def _forward(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> Any:
-    T, B, _ = x.shape
-    H = len(recurrent_kernel)
+def _forward(cell: str, x: Any, kernel: Any, recurrent_kernel: Any, bias: Any) -> Any:
+    step, states = CELLS[cell]
+    given, recurrent = bias if cell == "gru" else (bias, None)
 
-    def step(h: Any, a: Any) -> Any:
-        u = h @ recurrent_kernel + bias[1]
-        z = jax.nn.sigmoid(a[:, :H] + u[:, :H])
-        r = jax.nn.sigmoid(a[:, H : 2 * H] + u[:, H : 2 * H])
-        n = jnp.tanh(a[:, 2 * H :] + r * u[:, 2 * H :])
-        h = z * h + (1 - z) * n
-        return h, h
+    def scanned(state: Any, a: Any) -> Any:
+        state = step(state, a, recurrent_kernel, recurrent)
+        return state, state[0]
 
-    return jax.lax.scan(step, jnp.zeros((B, H), x.dtype), x @ kernel + bias[0])[1]
+    zeros = jnp.zeros((x.shape[1], len(recurrent_kernel)), x.dtype)
+    return jax.lax.scan(scanned, (zeros,) * states, x @ kernel + given)[1]
+
+
+def _gru(state: Any, a: Any, recurrent_kernel: Any, bias: Any) -> Any:
+    (h,) = state
+    H = h.shape[1]
+    u = h @ recurrent_kernel + bias
+    z = jax.nn.sigmoid(a[:, :H] + u[:, :H])
+    r = jax.nn.sigmoid(a[:, H : 2 * H] + u[:, H : 2 * H])
+    n = jnp.tanh(a[:, 2 * H :] + r * u[:, 2 * H :])
+    return (z * h + (1 - z) * n,)
+
+
+def _lstm(state: Any, a: Any, recurrent_kernel: Any, _: Any) -> Any:
+    h, c = state
+    i, f, g, o = jnp.split(a + h @ recurrent_kernel, 4, axis=1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def _simple_rnn(state: Any, a: Any, recurrent_kernel: Any, _: Any) -> Any:
+    return (jnp.tanh(a + state[0] @ recurrent_kernel),)
+
+
+CELLS = {"gru": (_gru, 1), "lstm": (_lstm, 2), "simple_rnn": (_simple_rnn, 1)}  # and their states
 
 
 def _given(arrays: Arrays) -> list[Any]:

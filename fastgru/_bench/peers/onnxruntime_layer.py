@@ -1,4 +1,4 @@
-"""ONNX Runtime: the operator GRU with constant weights, inputs and outputs bound."""
+"""ONNX Runtime: the operators GRU, LSTM and RNN with constant weights, inputs and outputs bound."""
 
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-return"
 
@@ -13,19 +13,26 @@ import onnxruntime
 Arrays = dict[str, np.ndarray]
 Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
+# Operator, where its gates are among ours, attributes.
+OPERATORS: dict[str, tuple[str, tuple[int, ...], dict[str, int]]] = {
+    "gru": ("GRU", (0, 1, 2), {"linear_before_reset": 1}),
+    "lstm": ("LSTM", (0, 3, 1, 2), {}),
+    "simple_rnn": ("RNN", (0,), {}),
+}
+
 
 def version() -> str:
     """Return the library's version."""
     return onnxruntime.__version__
 
 
-def infer(arrays: Arrays, threads: int) -> Job:
+def infer(cell: str, arrays: Arrays, threads: int) -> Job:
     """Run forward, time first."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(
-        _model(arrays), options, providers=["CPUExecutionProvider"]
+        _model(cell, arrays), options, providers=["CPUExecutionProvider"]
     )
     x = np.ascontiguousarray(arrays["x"].swapaxes(0, 1))
     T, B, _ = x.shape
@@ -42,7 +49,7 @@ def infer(arrays: Arrays, threads: int) -> Job:
     return run, lambda y: {"y": y.numpy()[:, 0].swapaxes(0, 1)}
 
 
-def train(arrays: Arrays, threads: int) -> Job:
+def train(cell: str, arrays: Arrays, threads: int) -> Job:
     """Refuse: it has no gradients."""
     raise NotImplementedError("it does not train")
 
@@ -50,24 +57,28 @@ def train(arrays: Arrays, threads: int) -> Job:
 step = train
 
 
-def _model(arrays: Arrays) -> bytes:
+def _model(cell: str, arrays: Arrays) -> bytes:
     try:
         import onnx
     except ImportError:
         raise NotImplementedError("the package onnx, which makes its model, is missing") from None
     T, B, H = *arrays["x"].shape[1::-1], len(arrays["recurrent_kernel"])
+    operator, order, attributes = OPERATORS[cell]
+
+    def gates(a: np.ndarray) -> np.ndarray:
+        return a.reshape(*a.shape[:-1], -1, H)[..., order, :].reshape(a.shape)
+
+    bias = gates(arrays["bias"])
     weights = {
-        "w": arrays["kernel"].T[None],
-        "r": arrays["recurrent_kernel"].T[None],
-        "b": arrays["bias"].reshape(1, -1),
+        "w": gates(arrays["kernel"]).T[None],
+        "r": gates(arrays["recurrent_kernel"]).T[None],
+        "b": np.concatenate(bias if cell == "gru" else [bias, 0 * bias])[None],
     }
-    node = onnx.helper.make_node(
-        "GRU", ["x", *weights], ["y"], hidden_size=H, linear_before_reset=1
-    )
+    node = onnx.helper.make_node(operator, ["x", *weights], ["y"], hidden_size=H, **attributes)
     real = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         [node],
-        "gru",
+        "layer",
         [onnx.helper.make_tensor_value_info("x", real, (T, B, len(arrays["kernel"])))],
         [onnx.helper.make_tensor_value_info("y", real, (T, 1, B, H))],
         [

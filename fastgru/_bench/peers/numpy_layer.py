@@ -14,6 +14,7 @@ from fastgru import layers, models, reference
 Arrays = dict[str, np.ndarray]
 Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
+LAYERS = {"gru": layers.GRU, "lstm": layers.LSTM, "simple_rnn": layers.SimpleRNN}
 NAMES = ("y", "dx", "dkernel", "drecurrent_kernel", "dbias")
 WEIGHTS = ("table", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias")
 
@@ -23,33 +24,37 @@ def version() -> str:
     return np.__version__
 
 
-def infer(arrays: Arrays, threads: int, ops: ModuleType = reference) -> Job:
+def infer(cell: str, arrays: Arrays, threads: int, ops: ModuleType = reference) -> Job:
     """Run forward, on packed kernels."""
-    packed = ops.pack_gru(arrays["kernel"], arrays["recurrent_kernel"])
+    forward = getattr(ops, f"{cell}_forward")
+    packed = getattr(ops, f"pack_{cell}")(arrays["kernel"], arrays["recurrent_kernel"])
     x, bias = arrays["x"], arrays["bias"]
-    return lambda: ops.gru_forward(x, packed, None, bias)[0], lambda y: {"y": y}
+    return lambda: forward(x, packed, None, bias)[0], lambda y: {"y": y}
 
 
-def train(arrays: Arrays, threads: int, ops: ModuleType = reference) -> Job:
+def train(
+    cell: str, arrays: Arrays, threads: int, ops: ModuleType = reference, recompute: bool = False
+) -> Job:
     """Run forward and backward."""
+    forward, backward = (getattr(ops, f"{cell}_{way}") for way in ("forward", "backward"))
     weights = [arrays[name] for name in ("kernel", "recurrent_kernel", "bias")]
     x, dy = arrays["x"], arrays["dy"]
 
     def run() -> Any:
-        y, _, cache = ops.gru_forward(x, *weights, training=True)
-        return y, *ops.gru_backward(dy, cache)[:4]
+        y, *_, cache = forward(x, *weights, training=True, recompute=recompute)
+        return y, *backward(dy, cache)[:4]
 
     return run, lambda results: dict(zip(NAMES, results, strict=True))
 
 
-def step(arrays: Arrays, threads: int, ops: str = "reference") -> Job:
+def step(cell: str, arrays: Arrays, threads: int, ops: str = "reference") -> Job:
     """Take a training step of a whole model."""
     (_, T), (V, I) = arrays["ids"].shape, arrays["table"].shape
     model = models.Sequential(
         [
             layers.Input((T,)),
             layers.Embedding(V, I),
-            layers.GRU(len(arrays["recurrent_kernel"])),
+            LAYERS[cell](len(arrays["recurrent_kernel"])),
             layers.Dense(1, activation="sigmoid"),
         ]
     )

@@ -1,4 +1,4 @@
-"""oneDNN's lbr_gru, through a small C++ caller that is compiled here.
+"""oneDNN's lbr_gru, lstm and vanilla_rnn, through a small C++ caller that is compiled here.
 
 The packages onednn and onednn-devel, in an environment of their own, have all that it needs.
 """
@@ -19,6 +19,8 @@ import numpy as np
 Arrays = dict[str, np.ndarray]
 Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
+CELLS = ("gru", "lstm", "simple_rnn")  # in the order of the C++ caller
+
 PREFIX = Path(sys.prefix)
 # Its CPU engine is a SYCL device, which is found through OpenCL.
 os.environ.setdefault("OCL_ICD_FILENAMES", str(PREFIX / "lib" / "libintelocl.so"))
@@ -26,56 +28,63 @@ os.environ.setdefault("OCL_ICD_FILENAMES", str(PREFIX / "lib" / "libintelocl.so"
 
 def version() -> str:
     """Return the library's version."""
-    number = _library.gru_version()
+    number = _library.layer_version()
     return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
-def infer(arrays: Arrays, threads: int) -> Job:
+def infer(cell: str, arrays: Arrays, threads: int) -> Job:
     """Run forward, time first, on weights that were reordered before."""
-    gru = _GRU(arrays, training=False)
-    gru.run()
-    _library.gru_keep_weights(gru.handle)
-    return gru.run, lambda _: {"y": gru.time_first("y", "H")}
+    layer = _Layer(cell, arrays, training=False)
+    layer.run()
+    _library.layer_keep_weights(layer.handle)
+    return layer.run, lambda _: {"y": layer.time_first("y", "H")}
 
 
-def train(arrays: Arrays, threads: int) -> Job:
+def train(cell: str, arrays: Arrays, threads: int) -> Job:
     """Run forward and backward, time first; weights are reordered each time."""
-    gru = _GRU(arrays, training=True)
-    gru.write("dy", arrays["dy"].swapaxes(0, 1))
+    layer = _Layer(cell, arrays, training=True)
+    layer.write("dy", arrays["dy"].swapaxes(0, 1))
 
     def results(_: Any) -> Arrays:
-        dz, dr, dn, dc = gru.read("dbias", (4, gru.sizes["H"]))
+        dbias = layer.read("dbias", layer.bias.shape)
+        if cell == "gru":
+            dz, dr, dn, dc = dbias
+            dbias = np.stack([np.concatenate([dz, dr, d]) for d in (dn, dc)])
         return {
-            "y": gru.time_first("y", "H"),
-            "dx": gru.time_first("dx", "I"),
-            "dkernel": gru.read("dkernel", arrays["kernel"].shape),
-            "drecurrent_kernel": gru.read("drecurrent_kernel", arrays["recurrent_kernel"].shape),
-            "dbias": np.stack([np.concatenate([dz, dr, d]) for d in (dn, dc)]),
+            "y": layer.time_first("y", "H"),
+            "dx": layer.time_first("dx", "I"),
+            "dkernel": layer.read("dkernel", arrays["kernel"].shape),
+            "drecurrent_kernel": layer.read("drecurrent_kernel", arrays["recurrent_kernel"].shape),
+            "dbias": dbias.reshape(arrays["bias"].shape),
         }
 
-    return gru.run, results
+    return layer.run, results
 
 
-def step(arrays: Arrays, threads: int) -> Job:
+def step(cell: str, arrays: Arrays, threads: int) -> Job:
     """Refuse: it has layers, not models."""
     raise NotImplementedError("it has no optimizer")
 
 
-class _GRU:
-    def __init__(self, arrays: Arrays, training: bool) -> None:
+class _Layer:
+    def __init__(self, cell: str, arrays: Arrays, training: bool) -> None:
         H = len(arrays["recurrent_kernel"])
         self.sizes = dict(zip("BTIH", (*arrays["x"].shape, H), strict=True))
         sizes = map(ctypes.c_long, self.sizes.values())
-        self.handle = ctypes.c_void_p(_library.gru_create(*sizes, int(training)))
+        made = _library.layer_create(CELLS.index(cell), *sizes, int(training))
+        self.handle = ctypes.c_void_p(made)
         _check(self.handle)
-        b, c = arrays["bias"].reshape(2, 3, H)
+        self.bias = arrays["bias"].reshape(-1, H)
+        if cell == "gru":  # the two biases of z and r are one
+            b, c = self.bias.reshape(2, 3, H)
+            self.bias = np.stack([b[0] + c[0], b[1] + c[1], b[2], c[2]])
         self.write("x", arrays["x"].swapaxes(0, 1))
         self.write("kernel", arrays["kernel"])
         self.write("recurrent_kernel", arrays["recurrent_kernel"])
-        self.write("bias", np.stack([b[0] + c[0], b[1] + c[1], b[2], c[2]]))
+        self.write("bias", self.bias)
 
     def run(self) -> None:
-        _check(_library.gru_run(self.handle))
+        _check(_library.layer_run(self.handle))
 
     def write(self, name: str, a: np.ndarray) -> None:
         self._copy(name, np.ascontiguousarray(a, np.float32), 1)
@@ -91,17 +100,17 @@ class _GRU:
 
     def _copy(self, name: str, a: np.ndarray, write: int) -> None:
         data = a.ctypes.data_as(ctypes.c_void_p)
-        _check(_library.gru_copy(self.handle, name.encode(), data, write))
+        _check(_library.layer_copy(self.handle, name.encode(), data, write))
 
 
 def _check(result: Any) -> None:
     if not result:
-        raise RuntimeError(_library.gru_error().decode())
+        raise RuntimeError(_library.layer_error().decode())
 
 
 def _compile(folder: str) -> ctypes.CDLL:
     """Compile the caller against the library of this environment, and load both."""
-    lib, target = PREFIX / "lib", Path(folder) / "onednn_gru.so"
+    lib, target = PREFIX / "lib", Path(folder) / "onednn_layer.so"
     if not (lib / "libdnnl.so").exists():
         raise NotImplementedError("the packages onednn and onednn-devel are not installed")
     source = Path(__file__).with_suffix(".cpp")
@@ -110,8 +119,8 @@ def _compile(folder: str) -> ctypes.CDLL:
     link = [f"-L{lib}", "-ldnnl", f"-Wl,--disable-new-dtags,-rpath,{lib}"]
     subprocess.run([*command, "-o", target, *link], check=True)
     library = ctypes.CDLL(str(target))
-    library.gru_create.restype = ctypes.c_void_p
-    library.gru_error.restype = ctypes.c_char_p
+    library.layer_create.restype = ctypes.c_void_p
+    library.layer_error.restype = ctypes.c_char_p
     return library
 
 

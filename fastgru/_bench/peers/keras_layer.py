@@ -1,4 +1,4 @@
-"""Keras' GRU layer on TensorFlow, in a tf.function."""
+"""Keras' layers on TensorFlow, in a tf.function."""
 
 # mypy: disable-error-code="import-not-found,import-untyped,no-any-return,untyped-decorator"
 
@@ -14,15 +14,21 @@ import tensorflow as tf
 Arrays = dict[str, np.ndarray]
 Job = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
+LAYERS = {
+    "gru": keras.layers.GRU,
+    "lstm": keras.layers.LSTM,
+    "simple_rnn": keras.layers.SimpleRNN,
+}
+
 
 def version() -> str:
     """Return the libraries' versions."""
     return f"{keras.__version__} on tensorflow {tf.__version__}"
 
 
-def infer(arrays: Arrays, threads: int) -> Job:
+def infer(cell: str, arrays: Arrays, threads: int) -> Job:
     """Run forward."""
-    layer, x = _layer(arrays), tf.constant(arrays["x"])
+    layer, x = _layer(cell, arrays), tf.constant(arrays["x"])
 
     @tf.function
     def forward(x: Any) -> Any:
@@ -31,9 +37,9 @@ def infer(arrays: Arrays, threads: int) -> Job:
     return lambda: forward(x), lambda y: {"y": y.numpy()}
 
 
-def train(arrays: Arrays, threads: int) -> Job:
+def train(cell: str, arrays: Arrays, threads: int) -> Job:
     """Run forward and backward."""
-    layer, x, dy = _layer(arrays), tf.constant(arrays["x"]), tf.constant(arrays["dy"])
+    layer, x, dy = _layer(cell, arrays), tf.constant(arrays["x"]), tf.constant(arrays["dy"])
     weights = [w.value for w in layer.trainable_weights]  # kernel, recurrent kernel, bias
 
     @tf.function
@@ -49,14 +55,14 @@ def train(arrays: Arrays, threads: int) -> Job:
     }
 
 
-def step(arrays: Arrays, threads: int) -> Job:
+def step(cell: str, arrays: Arrays, threads: int) -> Job:
     """Take a training step of a whole model."""
     T, H = arrays["ids"].shape[1], len(arrays["recurrent_kernel"])
     model = keras.Sequential(
         [
             keras.layers.Input((T,), dtype="int32"),
             keras.layers.Embedding(*arrays["table"].shape),
-            keras.layers.GRU(H),
+            LAYERS[cell](H),
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
@@ -78,8 +84,8 @@ def step(arrays: Arrays, threads: int) -> Job:
     return lambda: run(ids, labels), lambda loss: {"loss": loss.numpy()}
 
 
-def _layer(arrays: Arrays) -> Any:
-    layer = keras.layers.GRU(len(arrays["recurrent_kernel"]), return_sequences=True)
+def _layer(cell: str, arrays: Arrays) -> Any:
+    layer = LAYERS[cell](len(arrays["recurrent_kernel"]), return_sequences=True)
     layer.build(arrays["x"].shape)
     layer.set_weights([arrays[name] for name in ("kernel", "recurrent_kernel", "bias")])
     return layer

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from fastgru import Model, Sequential, layers
-from fastgru.layers import GRU, LSTM, Concatenate, Dense, Dropout, Embedding, Input
+from fastgru.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    Input,
+)
 
 rng = np.random.default_rng(5)
 IDS = rng.integers(0, 9, size=(11, 6))
@@ -134,6 +143,24 @@ def test_functional_models_with_shared_layers(copied):
     numbers = model.count_params() * 4
     assert len(pickle.dumps(model)) < 3 * numbers + 12_000
     assert len(pickle.dumps(model.get_layer("decoder"))) < numbers + 4000
+
+
+def test_models_within_models_and_penalties(copied):
+    inner = Sequential([Input((None, 4)), GRU(5, activity_regularizer="l1", dropout=0.2)])
+    model = Sequential(
+        [
+            Embedding(9, 4, input_length=6, embeddings_regularizer="l2"),
+            Bidirectional(GRU(2, return_sequences=True, kernel_constraint="max_norm")),
+            inner,
+            Dense(1, activity_regularizer="l2"),
+        ]
+    )
+    model.compile("rmsprop", "mse")
+    train(model)
+    again = copied(model)
+    assert_in_one_buffer(again)
+    assert train(again).history == train(model).history
+    assert same(again.get_weights(), model.get_weights())
 
 
 def test_a_pickle_is_small():

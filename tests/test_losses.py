@@ -92,7 +92,9 @@ def test_gradients_by_central_differences(operations, case, weighting, reduction
     sides = [
         loss.measure(y, outputs + sign * 1e-6 * step, logits, *weighting)[0] for sign in (1, -1)
     ]
-    assert 2 * (sides[0] - sides[1]) / 2e-6 == pytest.approx((gradient * step).sum(), rel=1e-6, abs=1e-7)
+    assert 2 * (sides[0] - sides[1]) / 2e-6 == pytest.approx(
+        (gradient * step).sum(), rel=1e-6, abs=1e-7
+    )
     for i in [(0, 0, 0), (1, 3, 4), (2, 2, 1), (0, 3, 2)]:
         step = np.zeros(outputs.shape)
         step[i] = 1e-6
@@ -139,6 +141,7 @@ def test_weights_and_masks_in_the_mean():
     assert MeanSquaredError("sum")(y, p, w) == pytest.approx((squares * w).sum(), rel=1e-12)
     np.testing.assert_allclose(MeanSquaredError("none")(y, p, w), squares * w, rtol=1e-12)
     np.testing.assert_allclose(MeanSquaredError(None)(y, p), squares, rtol=1e-12)
+    assert loss([1.0, 3.0], [0.0, 0.0], [2, 1]) == pytest.approx((2 + 9) / 2, rel=1e-12)
 
 
 def test_an_ignored_class_is_a_mask():

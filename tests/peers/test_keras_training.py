@@ -265,14 +265,15 @@ def test_fit_evaluate_and_predict(name):
     case = CASES[name]
     theirs, make = both(case)
     arguments = {"batch_size": 9, "epochs": 4, "shuffle": False, "verbose": 0}
-    arguments |= {"validation_split": 0.25, "class_weight": None}
+    w = WEIGHTS if case.y.ndim < 3 else STEP_WEIGHTS
+    arguments |= {"validation_split": 0.25, "sample_weight": w}
     expected = theirs.fit(case.x, case.y, **arguments).history
     ours = make()
     got = ours.fit(case.x, case.y, **arguments).history
     assert set(got) == set(expected)
     for key, values in expected.items():
         np.testing.assert_allclose(got[key], values, rtol=1e-7, err_msg=key)
-    x, y, w = case.x, case.y, WEIGHTS if case.y.ndim < 3 else STEP_WEIGHTS
+    x, y = case.x, case.y
     np.testing.assert_allclose(
         ours.evaluate(x, y, sample_weight=w, verbose=0),
         theirs.evaluate(x, y, sample_weight=w, verbose=0),

@@ -153,6 +153,14 @@ def test_ragged_features_that_do_not_fit():
     model = on_features()
     with pytest.raises(ValueError, match=r"x: .*expected shape \(None, None, 3\)"):
         model.fit([X[0, :, :2], X[1, :2, :2]], [0, 1], verbose=0)
+    flat = Sequential([Input((3,)), Dense(1)])
+    flat.compile("adam", "mse")
+    with pytest.raises(ValueError, match="x: rows have different lengths; pad them"):
+        flat.fit([[1, 2], [1, 2, 3]], [0, 1], verbose=0)
+    steps = Sequential([Input((None, 3)), GRU(2, return_sequences=True)])
+    steps.compile("adam", "mse")
+    with pytest.raises(ValueError, match="y: expected as many labels as steps in each sample"):
+        steps.fit([X[0, :2], X[1]], [X[0, :, :2], X[1, :2, :2]], verbose=0)
 
 
 ARGUMENTS = [

@@ -74,7 +74,7 @@ def test_gradients_lie_in_one_array_in_the_order_of_the_weights():
     with pytest.raises(ValueError, match="gradients: the model .* is not built"):
         _ = Sequential([Dense(1)]).gradients
     shared = Sequential([Input((5, 3)), model.layers[0], Dense(2)])
-    with pytest.raises(ValueError, match="gradients: .* has weights in 2 places"):
+    with pytest.raises(ValueError, match="gradients: .* has weights in "):
         _ = shared.gradients
 
 
@@ -209,4 +209,6 @@ def test_models_of_functions_train_in_the_same_way(operations):
     arguments = {"batch_size": 5, "epochs": 3, "shuffle": False, "verbose": 0}
     expected = stacked.fit(X, Y, **arguments).history
     assert model.fit(X, Y, **arguments).history == expected
-    assert model.fit([X], [Y], **arguments).history.keys() == expected.keys()
+    weights = {"sample_weight": [np.ones(12)]}  # Keras allows the only one in a list
+    for each in (model, stacked):
+        assert each.fit([X], [Y], **arguments, **weights).history.keys() == expected.keys()

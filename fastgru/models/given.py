@@ -80,10 +80,8 @@ def samples_of(
         raise TypeError(f"{name}: expected samples, got None")
     given, in_list = inputs_of(model, name, x)
     if not any(map(is_ragged, given)):
-        arrays = model.check_input(name, x)
-        leaves: list[Leaf] = arrays if isinstance(arrays, list) else [arrays]
-        if not in_list and isinstance(arrays, list):
-            in_list = True
+        arrays = model.check_input(name, given if in_list else given[0])
+        leaves: list[Leaf] = arrays if in_list else [arrays]
     else:
         leaves = _ragged_inputs(model, name, given, in_list)
     shapes = [tuple(leaf.shape) for leaf in leaves]
@@ -112,11 +110,17 @@ def _ragged_inputs(model: Model, name: str, given: list[Any], in_list: bool) -> 
         raise ValueError(
             f"{name}: expected as many samples in every input, got {sorted(counts)} of them"
         )
-    shapes = [leaf.shape for leaf in leaves]
-    try:
-        model.compute_output_shape(shapes if in_list else shapes[0])
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    for extreme in (np.max, np.min):
+        shapes = [
+            (len(leaf), int(extreme(leaf.lengths)), *leaf.steps.shape[1:])
+            if isinstance(leaf, Ragged)
+            else leaf.shape
+            for leaf in leaves
+        ]
+        try:
+            model.compute_output_shape(shapes if in_list else shapes[0])
+        except ValueError as error:
+            raise ValueError(f"{name}: rows have different lengths; pad them ({error})") from None
     return leaves
 
 
@@ -171,6 +175,9 @@ def _label(
             if len(shape) < 3:
                 raise ValueError(f"y: expected shape {shape}, got labels of different lengths")
             ragged = to_ragged("y", y)
+            known = [leaf.lengths for leaf in x if isinstance(leaf, Ragged)]
+            if known and not any(np.array_equal(ragged.lengths, given) for given in known):
+                raise ValueError("y: expected as many labels as steps in each sample")
             y, shape = ragged.steps, (len(ragged.steps), *shape[2:])
             return Ragged(_prepared(loss, y, shape, dtype), ragged.lengths)
         labels = _prepared(loss, y, shape, dtype)

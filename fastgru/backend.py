@@ -70,7 +70,7 @@ def using(operations: Any) -> Iterator[None]:
 
 
 def floatx() -> str:
-    """Return the dtype of layers that name none: ``"float32"``, unless :func:`set_floatx` set it."""
+    """Return the dtype of layers without one: ``"float32"``, unless :func:`set_floatx` set it."""
     return _floatx
 
 

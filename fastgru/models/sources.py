@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Prepare = Callable[[Any, Any, Any], Arrays]
 BATCH = 32  # Keras' default
+_FILES = ("h5py", "netCDF4", "tables", "zarr")  # whose arrays lie in files, as np.memmap does
 
 
 def source_of(
@@ -63,14 +64,10 @@ def _leaves(x: Any) -> list[Any]:
 
 
 def _on_disk(x: Any) -> bool:
-    """Tell whether only what is asked for should be read: np.memmap, and arrays like h5py's."""
+    """Tell whether only what is asked for should be read."""
     if isinstance(x, np.ndarray):
         return isinstance(x, np.memmap)
-    return (
-        all(hasattr(x, name) for name in ("shape", "dtype", "__getitem__", "__len__"))
-        and (not hasattr(x, "__array_interface__") and not hasattr(x, "iloc"))
-        and type(x).__module__.partition(".")[0] in ("h5py", "zarr", "tables", "netCDF4")
-    )
+    return hasattr(x, "shape") and type(x).__module__.partition(".")[0] in _FILES
 
 
 def is_stream(x: Any) -> bool:

@@ -162,6 +162,7 @@ def test_checkpoints_after_batches(tmp_path):
     ("call", "message"),
     [
         (lambda: ModelCheckpoint("a.npz", save_freq="batch"), "save_freq: .*got 'batch'"),
+        (lambda: ModelCheckpoint("a.h5"), "filepath: .*'a.h5'"),
         (lambda: ModelCheckpoint("a.npz", save_freq=0), "save_freq: .*got 0"),
         (lambda: ModelCheckpoint("a.npz", mode="most"), "mode: expected .*got 'most'"),
         (lambda: run([1], ModelCheckpoint("{mae}.npz")), "filepath: .*names 'mae'"),

@@ -194,7 +194,8 @@ class ModelCheckpoint(MonitorCallback):
     Raises
     ------
     ValueError
-        If `save_freq` is neither; when saving: if the path names what is not in the logs.
+        If `save_freq` is neither, or the path does not end as those of models do; when saving: if
+        the path names what is not in the logs.
     """
 
     def __init__(
@@ -209,7 +210,10 @@ class ModelCheckpoint(MonitorCallback):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
+        from fastgru.models.archive import checked_path  # which itself needs callbacks
+
         self.filepath = os.fspath(filepath)
+        checked_path(self.filepath)  # now, not after an epoch
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only

@@ -254,6 +254,7 @@ def test_the_outer_model_holds_the_weights_of_untrained_inner_ones():
     assert all(w.buffer is buffer for w in outer.weights)
     assert outer.gradients.size == outer.count_params()
     assert np.shares_memory(outer.gradients, inner.gradients)
+    assert inner.gradients.size == inner.count_params()
     other = Model(inner.inputs, Dense(1)(inner.outputs[0]))
     with pytest.raises(ValueError, match="gradients: .* shares layers with another model"):
         other.gradients  # noqa: B018

@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fastgru import optimizers
 from fastgru.callbacks import Callback, History
 from fastgru.models import loops, model_files, objective, prediction
@@ -354,27 +352,6 @@ class Model(Network):
             The loss and the metrics of this batch.
         """
         return loops.on_batch(self, "grads_on_batch", x, y, sample_weight)
-
-    @property
-    def gradients(self) -> np.ndarray:
-        """The gradients of all weights in their order, in one array that may be written to.
-
-        Those of a step are there after :meth:`grads_on_batch`; :meth:`apply_gradients` takes them
-        from there. Those of weights that are frozen have no meaning.
-
-        Raises
-        ------
-        ValueError
-            If the model is not built, or shares weights with another that holds them.
-        """
-        self.require_built("gradients")
-        buffers = list(dict.fromkeys(weight.buffer for weight in self.weights))
-        if len(buffers) != 1:
-            raise ValueError(
-                f"gradients: {self.name!r} has weights in {len(buffers)} places, because it shares "
-                "layers with another model"
-            )
-        return buffers[0].gradients
 
     def apply_gradients(self) -> None:
         """Let the optimizer take a step along :attr:`gradients`."""

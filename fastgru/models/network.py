@@ -231,29 +231,30 @@ class Network(Layer):
 
     @property
     def gradients(self) -> np.ndarray:
-        """The gradients of all weights, in their order, as one writable array of one axis.
+        """The gradients of all weights in their order, in one array that may be written to.
+
+        Those of a step are there after `grads_on_batch`; `apply_gradients` takes them from there.
+        Those of weights that are frozen have no meaning.
 
         Raises
         ------
         ValueError
-            If the model is not built, or shares some of its weights with a model made before it.
+            If the model is not built, or shares weights with another that holds them.
         """
         self.require_built("gradients")
         weights = self.weights
-        size = sum(w.array.size for w in weights)
         if not weights:
             return np.zeros(0, self.dtype)
         buffer, start = weights[0].buffer, weights[0].offset
-        ends = [w.offset + w.array.size for w in weights]
-        if (
-            any(w.buffer is not buffer for w in weights)
-            or [w.offset for w in weights[1:]] != ends[:-1]
-        ):
-            raise ValueError(
-                f"gradients: {self.name} shares weights with a model that was made before it, so "
-                "its gradients are not one array; see those of its weights"
-            )
-        return buffer.gradients[start : start + size]
+        stop = start
+        for weight in weights:
+            if weight.buffer is not buffer or weight.offset != stop:
+                raise ValueError(
+                    f"gradients: {self.name!r} has weights in several places, because it shares "
+                    "layers with another model; see the gradients of its weights"
+                )
+            stop += weight.array.size
+        return buffer.gradients[start:stop]
 
     def _gather(self) -> None:
         """Move the weights into one buffer of the model's own, unless they are trained already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -31,3 +32,10 @@ def operations(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     assert _core.isa() == request.param
     yield ops
     _core.set_isa(before)
+
+
+@pytest.fixture(autouse=True)
+def _torch_seed() -> None:
+    """Start every test from the same random state of torch, where it is loaded."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
-from torch_pairs import CELLS, SEQUENCES, assert_equal, differentiate, tensors_of, twin
+from torch_pairs import CELLS, SEQUENCES, TOLERANCE, assert_equal, differentiate, tensors_of, twin
 
 import fastgru.torch
 
@@ -46,10 +46,10 @@ def test_samples(info, dtype):
             found.append((results, differentiate(module, results, inputs)))
         assert_equal(found[0][0], found[1][0])
         for a, b in zip(found[0][1], found[1][1], strict=True):
-            torch.testing.assert_close(a, b)
+            torch.testing.assert_close(a, b, **TOLERANCE[dtype])
         if sample.reference_fn is not None and not hasattr(called.args[0], "batch_sizes"):
             expected = sample.reference_fn(ours, *called.args)
-            torch.testing.assert_close(found[0][0], expected)
+            torch.testing.assert_close(found[0][0], expected, **TOLERANCE[dtype])
         apart = [spread(a) for a in called.args]
         assert_equal(ours(*apart, **called.kwargs), found[0][0])
 

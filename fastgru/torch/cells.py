@@ -19,6 +19,8 @@ def _step(
     """Run one step; None if it is not for fastgru to run, or wrong."""
     if transformed() or not all(isinstance(t, Tensor) for t in (input, *states)):
         return None
+    if len(states) not in (0, 2 if mode == "lstm" else 1):
+        return None
     if any(s.dim() != input.dim() for s in states):
         return None
     weights = [cell.weight_ih, cell.weight_hh]

@@ -129,7 +129,9 @@ class Recurrent(torch.nn.RNNBase):
 
     def _fits(self, input: Any, data: Any, states: list[Any]) -> bool:
         """Tell whether the shapes are right."""
-        if self.proj_size or not all(isinstance(t, Tensor) for t in (data, *states)):
+        if self.proj_size or len(states) not in (0, 2 if self.mode == "LSTM" else 1):
+            return False
+        if not all(isinstance(t, Tensor) for t in (data, *states)):
             return False
         if data.dim() < 2 or data.shape[-1] != self.input_size:
             return False

@@ -74,6 +74,20 @@ def test_the_same_errors(name):
         assert str(found.value).splitlines()[0] == str(expected.value).splitlines()[0]
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_lstm_has_two_states(count):
+    for name, x, h in (
+        ("LSTM", torch.randn(5, 2, 3), torch.zeros(1, 2, 4)),
+        ("LSTMCell", torch.randn(2, 3), torch.zeros(2, 4)),
+    ):
+        theirs, ours = pair(name, 3, 4)
+        with pytest.raises((RuntimeError, IndexError)) as expected:
+            theirs(x, (h,) * count)
+        with pytest.raises(expected.type) as found:
+            ours(x, (h,) * count)
+        assert str(found.value) == str(expected.value)
+
+
 def test_wrong_constructions():
     for name in ("GRU", "RNN"):
         with pytest.raises(ValueError, match="proj_size"):

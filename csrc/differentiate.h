@@ -27,6 +27,7 @@ INLINE vec differentiate_blend(const backward_pass *b, const back_step *t, ptrdi
     const ptrdiff_t h = b->shape->units, hs = b->units_stride, left = h - j;
     const REAL *cache = t->cache + i * cached_row(b->shape) + j;
     REAL *derivatives = t->derivatives + i * b->stride + j;
+    prefetch_cached(cache + cached_row(b->shape), hs, 4);
     const vec dh = gradient_of_state(b, t, i, j);
     const vec z = load(cache + Z * hs), n = load(cache + N * hs);
     const vec before = load(t->before + i * hs + j);
@@ -105,6 +106,7 @@ INLINE void differentiate_lstm(const backward_pass *b, const back_step *t, const
         const REAL *cache = t->cache + i * cached_row(b->shape) + j, *slope = cache + 5 * hs;
         REAL *derivatives = t->derivatives + i * b->stride + j, *dc_at = b->dc + i * hs + j;
         vec value[LSTM_GATES + 1], d[LSTM_GATES];
+        prefetch_cached(cache + cached_row(b->shape), hs, 5);
         UNROLL for (int g = 0; g <= LSTM_GATES; g++) value[g] = load(cache + g * hs);
         const vec dh = gradient_of_state(b, t, i, j), tc = value[CACHED_TC];
         const vec dc =

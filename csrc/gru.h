@@ -40,6 +40,7 @@ INLINE void finish_gru(const forward_pass *f, const step *t, ptrdiff_t unit, ptr
             store_output(f, t, i, j, h);
             if (t->cache) {
                 REAL *cache = t->cache + i * cached + j;
+                prefetch_cached(cache + 2 * cached, hs, 4);
                 store(cache + Z * hs, z);
                 store(cache + R * hs, r);
                 store(cache + N * hs, n);

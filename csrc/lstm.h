@@ -27,6 +27,7 @@ INLINE void finish_lstm(const forward_pass *f, const step *t, ptrdiff_t unit, pt
             store_output(f, t, i, j, h);
             if (t->cache) {
                 REAL *cache = t->cache + i * cached + j;
+                prefetch_cached(cache + 2 * cached, hs, 5);
                 UNROLL for (int g = 0; g <= LSTM_GATES; g++) store(cache + g * hs, value[g]);
                 for (int g = 0; !standard && g <= LSTM_GATES; g++)
                     store(cache + (5 + g) * hs, slope[g]);

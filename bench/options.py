@@ -158,15 +158,19 @@ def verified(variant: Variant, shape: str) -> bool:
 
 
 def take_turns(found: list[Variant], job: str, options: argparse.Namespace) -> None:
-    """Time the plain layer and its variants in turn, round by round."""
-    runs = [variant.job(job) for variant in found]
-    for variant in found:
+    """Time the plain layer, the first, and its variants in turn, round by round.
+
+    All are compared with the plain layer: it has a turn before every sixth.
+    """
+    turns = []
+    for i, variant in enumerate(found):
         variant.rounds = []
-    for _ in range(options.rounds):
-        for variant, run in zip(found, runs, strict=True):
-            turn = functools.partial(median_of_runs, run, options.seconds)
-            seconds, _ = least_disturbed(turn, os.getpid())
-            variant.rounds.append(seconds)
+        turn = functools.partial(median_of_runs, variant.job(job), options.seconds)
+        turns += [turns[0]] if i and i % 6 == 0 else []
+        turns.append((variant, turn))
+    for variant, turn in turns * options.rounds:
+        seconds, _ = least_disturbed(turn, os.getpid())
+        variant.rounds.append(seconds)
 
 
 def median_of_runs(run: Callable[[], Any], seconds: float) -> float:

@@ -10,6 +10,7 @@ import matplotlib
 import pytest
 
 import fastgru
+from fastgru import _custom_objects
 
 matplotlib.use("agg")
 
@@ -24,6 +25,7 @@ def test_the_code_of_a_document(name, tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     assert blocks
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_custom_objects, "_registered", {})  # pages register classes of their own
     fastgru.clear_session()
     page = {"__name__": name}
     with warnings.catch_warnings(record=True) as caught:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgru import _custom_objects
 from fastgru._naming import did_you_mean, snake_case
+from fastgru._numbers import is_number
 from fastgru.activations import Activation
 
 
@@ -70,7 +71,7 @@ def refuse(owner: str, **arguments: Any) -> None:
         If any of them is neither None nor False nor 0.
     """
     for name, value in arguments.items():
-        if value is not None and value is not False and not (_is_number(value) and value == 0):
+        if value is not None and value is not False and not (is_number(value) and value == 0):
             shown = f"{name}={reprlib.repr(value)}"
             raise NotImplementedError(f"{owner}: the argument {shown} is not served yet")
 
@@ -89,10 +90,6 @@ def refuse_unknown(owner: type, unknown: Iterable[str], *bases: type) -> None:
         known = dict.fromkeys(a for kind in (owner, *bases) for a in constructor_arguments(kind))
         close = did_you_mean(name, known) or f"; known: {', '.join(known)}"
         raise TypeError(f"{owner.__name__}: unknown argument {name!r}{close}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number)
 
 
 T = TypeVar("T", bound=Configurable)

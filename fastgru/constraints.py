@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastgru._configurable import Configurable, Registry, describe
+from fastgru._numbers import is_number
 
 __all__ = [
     "Constraint",
@@ -133,7 +134,7 @@ class MinMaxNorm(_Norm):
 
 
 def _checked(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if not is_number(value):
         raise TypeError(f"{name}: expected a number of at least 0, got {value!r}")
     if not value >= 0:
         raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")

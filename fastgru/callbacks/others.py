@@ -8,8 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
+from fastgru._numbers import is_number
 from fastgru.callbacks.base import Callback, Logs
 
 
@@ -41,7 +40,7 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the learning rate."""
         rate = self.schedule(epoch, self.model.optimizer.learning_rate)
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
+        if not is_number(rate):
             raise TypeError(f"schedule: expected a function that returns a number, got {rate!r}")
         self.model.optimizer.learning_rate = rate
         if self.verbose > 0:

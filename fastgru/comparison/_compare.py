@@ -10,13 +10,13 @@ import numpy as np
 
 from fastgru import _random, layers
 from fastgru._naming import did_you_mean
+from fastgru._numbers import checked_count
 from fastgru.callbacks import Callback, EarlyStopping
 from fastgru.comparison import _inputs, _tasks
 from fastgru.comparison._inputs import Inputs
 from fastgru.comparison._result import Comparison, Result, Run
 from fastgru.comparison._tasks import Task
 from fastgru.models import Model, Sequential
-from fastgru.models.data import checked_count
 from fastgru.optimizers import Adam
 
 CELLS: dict[str, Callable[..., layers.Layer]] = {

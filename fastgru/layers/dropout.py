@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fastgru import _random
+from fastgru._numbers import checked_rate
 from fastgru.layers._arguments import Shape, checked_shape
 from fastgru.layers.base import Layer
 
@@ -43,11 +42,7 @@ class Dropout(Layer):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
-            raise TypeError(f"rate: expected a number from 0 to 1, got {rate!r}")
-        if not 0 <= rate <= 1:
-            raise ValueError(f"rate: expected a number from 0 to 1, got {rate!r}")
-        self.rate = float(rate)
+        self.rate = checked_rate("rate", rate)
         self.noise_shape = (
             None if noise_shape is None else checked_shape("noise_shape", noise_shape)
         )

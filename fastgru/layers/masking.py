@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgru._numbers import is_number
 from fastgru.layers._arguments import Shape
 from fastgru.layers.base import Layer
 
@@ -34,7 +35,7 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **common: Any) -> None:
         super().__init__(**common)
-        if isinstance(mask_value, bool) or not isinstance(mask_value, int | float | np.number):
+        if not is_number(mask_value):
             raise TypeError(f"mask_value: expected a number, got {mask_value!r}")
         self.mask_value = mask_value
 

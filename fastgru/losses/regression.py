@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgru._numbers import is_number
 from fastgru.losses.base import Loss
 from fastgru.losses.crossentropy import EPSILON, mean_of_last_axis
 
@@ -88,7 +89,7 @@ class Huber(_Difference):
         **unknown: Any,
     ) -> None:
         super().__init__(reduction, name, dtype, **unknown)
-        if isinstance(delta, bool) or not isinstance(delta, int | float | np.number):
+        if not is_number(delta):
             raise TypeError(f"delta: expected a number, got {delta!r}")
         if not 0 < delta < math.inf:
             raise ValueError(f"delta: expected a number above 0, got {delta!r}")

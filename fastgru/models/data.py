@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgru import _random
+from fastgru._numbers import is_number
 from fastgru.models.ragged import Ragged
 
 Leaf = np.ndarray | Ragged
@@ -203,7 +204,7 @@ def _part(leaf: Any, rows: slice) -> Any:
     return leaf.part(rows) if isinstance(leaf, Ragged) else leaf[rows]
 
 
-# ---- numbers -------------------------------------------------------------------------------------
+# ---- parts ---------------------------------------------------------------------------------------
 
 
 def split(data: Arrays, share: float) -> tuple[Arrays, Arrays]:
@@ -216,7 +217,7 @@ def split(data: Arrays, share: float) -> tuple[Arrays, Arrays]:
     ValueError
         If it does not lie between 0 and 1, or leaves one part empty.
     """
-    if isinstance(share, bool) or not isinstance(share, int | float | np.number):
+    if not is_number(share):
         raise TypeError(f"validation_split: expected a number between 0 and 1, got {share!r}")
     if not 0 < share < 1:
         raise ValueError(f"validation_split: expected a number between 0 and 1, got {share!r}")
@@ -228,27 +229,3 @@ def split(data: Arrays, share: float) -> tuple[Arrays, Arrays]:
             f"and {count - kept} to hold out"
         )
     return data.part(slice(None, kept)), data.part(slice(kept, None))
-
-
-def checked_count(name: str, value: Any, default: int, least: int = 1) -> int:
-    """Return a number of things, or the default for None.
-
-    Raises
-    ------
-    TypeError
-        If it is not an integer.
-    ValueError
-        If it is too small.
-    """
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name}: expected at least {least}, got {value}")
-    return int(value)
-
-
-def optional_count(name: str, value: Any) -> int | None:
-    """Return a number of things or None; raises as :func:`checked_count`."""
-    return None if value is None else checked_count(name, value, 1)

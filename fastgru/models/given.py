@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgru._arrays import to_floats
+from fastgru._numbers import is_number
 from fastgru.losses.base import checked_weights
 from fastgru.models.data import Arrays, Leaf
 from fastgru.models.ragged import Ragged, is_ragged, to_ragged
@@ -263,7 +264,7 @@ def _of_classes(class_weight: Any, y: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"class_weight: expected a dict of weights by class, got {class_weight!r}")
     for key, weight in class_weight.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
+        if not is_number(weight):
             raise TypeError(f"class_weight: expected numbers, got {weight!r} for class {key!r}")
         if not 0 <= weight < math.inf:
             raise ValueError(

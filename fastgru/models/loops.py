@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgru import _progress
+from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList, History
 from fastgru.models import data
-from fastgru.models.data import Arrays, Batch, Source, checked_count, optional_count
+from fastgru.models.data import Arrays, Batch, Source
 from fastgru.models.given import prepare
 from fastgru.models.sources import BATCH, Passes, is_stream, source_of
 

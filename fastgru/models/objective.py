@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgru import activations, losses, metrics
+from fastgru._numbers import is_number
 from fastgru.backend import current_ops
 from fastgru.losses.base import spread
 from fastgru.optimizers import Optimizer
@@ -181,7 +182,7 @@ def _loss(given: Any) -> losses.Loss:
 
 
 def _weight(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if not is_number(value):
         raise TypeError(f"loss_weights: expected numbers, got {value!r}")
     return float(value)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgru import _random
-from fastgru.models.data import Arrays, Batch, Source, checked_count
+from fastgru._numbers import checked_count
+from fastgru.models.data import Arrays, Batch, Source
 from fastgru.models.given import prepare as prepare_arrays
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgru._configurable import Configurable, describe, refuse_unknown
 from fastgru._naming import snake_case
+from fastgru._numbers import optional_count
 from fastgru.layers._parameters import ParameterBuffer, Span, Weight, trainable_spans
 from fastgru.optimizers import schedules
 from fastgru.optimizers.schedules import LearningRateSchedule, number
@@ -85,9 +86,11 @@ class Optimizer(Configurable):
         self.global_clipnorm = _optional("global_clipnorm", global_clipnorm)
         self.use_ema = bool(use_ema)
         self.ema_momentum = number("ema_momentum", ema_momentum, most=1)
-        self.ema_overwrite_frequency = _count("ema_overwrite_frequency", ema_overwrite_frequency)
+        self.ema_overwrite_frequency = optional_count(
+            "ema_overwrite_frequency", ema_overwrite_frequency
+        )
         self.loss_scale_factor = _optional("loss_scale_factor", loss_scale_factor)
-        self.gradient_accumulation_steps = _count(
+        self.gradient_accumulation_steps = optional_count(
             "gradient_accumulation_steps", gradient_accumulation_steps
         )
         self._batches = 0
@@ -393,13 +396,3 @@ def _scale_down(gradients: list[np.ndarray], limit: float) -> None:
 
 def _optional(name: str, value: Any) -> float | None:
     return None if value is None else number(name, value)
-
-
-def _count(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value}")
-    return int(value)

@@ -11,10 +11,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from fastgru import _random, layers, optimizers
+from fastgru._numbers import checked_count
 from fastgru.callbacks import EarlyStopping
 from fastgru.losses import Loss
 from fastgru.models import Sequential
-from fastgru.models.data import checked_count
 from fastgru.sklearn._sequences import (
     Sequences,
     select,
@@ -99,7 +99,7 @@ class SequenceEstimator(BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, *, begins: bool, epochs: int, validate: bool
     ) -> Self:
         """Train for some epochs; `begins` says whether with a new model."""
-        checked_count("epochs", epochs, 1)
+        checked_count("epochs", epochs)
         x = self._sequences(X, reset=begins)
         y = self._check_targets(y)
         check_consistent_length(x, y)

@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from fastgru._numbers import checked_count
 from fastgru.sklearn._estimators import GRURegressor
-from fastgru.sklearn._windows import check_size, columns, sliding_windows, with_known
+from fastgru.sklearn._windows import columns, sliding_windows, with_known
 
 
 class GRUForecaster(BaseEstimator):
@@ -116,7 +117,7 @@ class GRUForecaster(BaseEstimator):
         """
         check_is_fitted(self)
         count = self.horizon if steps is None else steps
-        check_size("steps", count)
+        checked_count("steps", count)
         series, form = (self._ends, self._form) if X is None else _series("X", X)
         rounds = -(-count // self.horizon)
         known = _beside(series, exogenous, ahead=rounds * self.horizon)

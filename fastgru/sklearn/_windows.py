@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from fastgru._numbers import checked_count
+
 
 def sliding_windows(
     series: Any, window: int, horizon: int = 1, *, exogenous: Any = None
@@ -40,8 +42,8 @@ def sliding_windows(
     known = np.empty((len(values), 0)) if exogenous is None else columns("exogenous", exogenous)
     if len(known) != len(values):
         raise ValueError(f"exogenous: expected {len(values)} rows, got {len(known)}")
-    check_size("window", window)
-    check_size("horizon", horizon)
+    checked_count("window", window)
+    checked_count("horizon", horizon)
     count = len(values) - window - horizon + 1
     if count < 1:
         raise ValueError(
@@ -71,10 +73,3 @@ def columns(name: str, values: Any) -> np.ndarray:
     """Return (n,) as (n, 1), and (n, k) as it is."""
     array = check_array(values, dtype=np.float64, ensure_2d=False, input_name=name)
     return array.reshape(len(array), -1)
-
-
-def check_size(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgru import _random, activations, constraints, initializers, regularizers
 from fastgru._arrays import to_floats
+from fastgru._numbers import checked_rate
 from fastgru.activations import Activation
 from fastgru.backend import current_ops
 from fastgru.initializers import Initializer
@@ -275,23 +276,6 @@ class Cell(Layer):
 
 
 # ---- arguments -----------------------------------------------------------------------------------
-
-
-def checked_rate(name: str, rate: Any) -> float:
-    """Return a share to drop as a float.
-
-    Raises
-    ------
-    TypeError
-        If it is not a number.
-    ValueError
-        If it lies outside [0, 1].
-    """
-    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number):
-        raise TypeError(f"{name}: expected a number from 0 to 1, got {rate!r}")
-    if not 0 <= rate <= 1:
-        raise ValueError(f"{name}: expected a number from 0 to 1, got {rate!r}")
-    return float(rate)
 
 
 def checked_activation(identifier: Any, argument: str) -> tuple[Activation, str | Activation]:

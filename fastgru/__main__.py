@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fastgru import show_config
 from fastgru._bench import command
-from fastgru.comparison import _command as compare
+from fastgru.comparison import command as compare
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

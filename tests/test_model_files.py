@@ -26,6 +26,7 @@ from fastgru import (
     optimizers,
     saving,
 )
+from fastgru import _archive as archive
 from fastgru.layers import (
     GRU,
     LSTM,
@@ -39,7 +40,6 @@ from fastgru.layers import (
     SimpleRNN,
     TimeDistributed,
 )
-from fastgru.models import archive
 
 rng = np.random.default_rng(5)
 IDS = rng.integers(0, 9, size=(13, 6))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastgru import optimizers, reference
-from fastgru.layers._parameters import Weight, gather, trainable_spans
+from fastgru.layers.parameters import Weight, gather, trainable_spans
 from fastgru.optimizers import SGD, Adam, AdamW, RMSprop
 from fastgru.optimizers.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 

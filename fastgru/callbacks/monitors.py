@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgru._archive import checked_path
 from fastgru.callbacks.base import Callback, Logs
 
 
@@ -210,8 +211,6 @@ class ModelCheckpoint(MonitorCallback):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
-        from fastgru.models.archive import checked_path  # which itself needs callbacks
-
         self.filepath = os.fspath(filepath)
         checked_path(self.filepath)  # now, not after an epoch
         self.verbose = verbose

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastgru import activations
 from fastgru.backend import current_ops
-from fastgru.layers._arguments import Shape
+from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
 
 

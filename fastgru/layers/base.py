@@ -16,9 +16,9 @@ from fastgru._configurable import Configurable, describe, refuse_unknown
 from fastgru._naming import auto_name
 from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
-from fastgru.layers._arguments import Shape, checked_dtype, checked_mask, first_shape
-from fastgru.layers._parameters import Weight, gather, write_weights
-from fastgru.layers._symbolic import Node, connect, is_symbolic
+from fastgru.layers.arguments import Shape, checked_dtype, checked_mask, first_shape
+from fastgru.layers.parameters import Weight, gather, write_weights
+from fastgru.layers.symbolic import Node, connect, is_symbolic
 from fastgru.regularizers import Regularizer
 
 _building = threading.RLock()

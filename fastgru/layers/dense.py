@@ -8,7 +8,7 @@ from typing import Any
 from fastgru import activations, constraints, initializers, regularizers
 from fastgru._configurable import refuse
 from fastgru.backend import current_ops
-from fastgru.layers._arguments import Shape, checked_size, for_operations
+from fastgru.layers.arguments import Shape, checked_size, for_operations
 from fastgru.layers.base import Layer
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastgru import _random
 from fastgru._numbers import checked_rate
-from fastgru.layers._arguments import Shape, checked_shape
+from fastgru.layers.arguments import Shape, checked_shape
 from fastgru.layers.base import Layer
 
 

@@ -11,7 +11,7 @@ from fastgru import constraints, initializers, regularizers
 from fastgru._arrays import to_array, to_ids
 from fastgru._configurable import refuse
 from fastgru.backend import current_ops
-from fastgru.layers._arguments import Shape, checked_size
+from fastgru.layers.arguments import Shape, checked_size
 from fastgru.layers.base import Layer
 
 

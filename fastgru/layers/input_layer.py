@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastgru._configurable import refuse
-from fastgru.layers._arguments import Shape, checked_shape, checked_size
-from fastgru.layers._symbolic import KerasTensor, Node
+from fastgru.layers.arguments import Shape, checked_shape, checked_size
 from fastgru.layers.base import Layer
+from fastgru.layers.symbolic import KerasTensor, Node
 
 
 class InputLayer(Layer):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastgru._numbers import is_number
-from fastgru.layers._arguments import Shape
+from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgru.layers._arguments import Shape, checked_size
+from fastgru.layers.arguments import Shape, checked_size
 from fastgru.layers.base import Layer
 
 

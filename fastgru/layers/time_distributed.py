@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastgru._configurable import describe
-from fastgru.layers._arguments import Shape
+from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
 
 

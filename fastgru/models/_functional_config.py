@@ -8,8 +8,8 @@ from typing import Any
 from fastgru import layers as layers_module
 from fastgru._configurable import describe
 from fastgru.layers import InputLayer, Layer
-from fastgru.layers._symbolic import KerasTensor, connect
 from fastgru.layers.input_layer import as_tensor
+from fastgru.layers.symbolic import KerasTensor, connect
 from fastgru.models._graph import Graph, Place
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fastgru.layers import InputLayer, Layer
-from fastgru.layers._symbolic import KerasTensor, Node
+from fastgru.layers.symbolic import KerasTensor, Node
 
 Place = tuple[str, int, int]  # a layer's name, which of its calls, which of the call's outputs
 

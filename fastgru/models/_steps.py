@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastgru.layers._penalty import as_step
-from fastgru.layers._symbolic import KerasTensor, Node
+from fastgru.layers.penalty import as_step
+from fastgru.layers.symbolic import KerasTensor, Node
 from fastgru.models._graph import Graph
 from fastgru.models._run import Run, backward_of
 

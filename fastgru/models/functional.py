@@ -9,8 +9,8 @@ import numpy as np
 
 from fastgru._arrays import to_floats
 from fastgru.layers import InputLayer, Layer
-from fastgru.layers._arguments import checked_mask
-from fastgru.layers._symbolic import KerasTensor
+from fastgru.layers.arguments import checked_mask
+from fastgru.layers.symbolic import KerasTensor
 from fastgru.models import _functional_config
 from fastgru.models._graph import Graph
 from fastgru.models._run import Run

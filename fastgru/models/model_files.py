@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgru import _custom_objects, _random, initializers, layers
+from fastgru import _archive, _custom_objects, _random, initializers, layers
+from fastgru._archive import Archive, Arrays
 from fastgru._configurable import describe, plain
 from fastgru._version import __version__
-from fastgru.models import archive, saving
-from fastgru.models.archive import Archive, Arrays
+from fastgru.models import weight_files
 
 if TYPE_CHECKING:
     from fastgru.layers.base import Layer
@@ -50,8 +50,8 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
         If the file can't be written, or is there and `overwrite` is False (FileExistsError). What
         was there is then as it was.
     """
-    path = archive.checked_path(filepath)
-    archive.write(path, _packed(model), overwrite)
+    path = _archive.checked_path(filepath)
+    _archive.write(path, _packed(model), overwrite)
 
 
 def load_model(
@@ -82,9 +82,9 @@ def load_model(
     OSError
         If it can't be read.
     """
-    path = archive.checked_path(filepath)
+    path = _archive.checked_path(filepath)
     with _custom_objects.custom_object_scope(custom_objects):
-        found = archive.read(path)
+        found = _archive.read(path)
         header = _header(found, str(path))
         # The first values are replaced at once: they shall cost neither time nor random numbers.
         with initializers.skipped(), _random.drawing_from(np.random.default_rng(0)):
@@ -172,7 +172,7 @@ def _architecture(model: Model) -> dict[str, Any]:
 
 def _packed(model: Model) -> Archive:
     header = _architecture(model) | {"compile": None}
-    arrays: Arrays = saving.arrays_of(model.layers)
+    arrays: Arrays = weight_files.arrays_of(model.layers)
     arrays |= {f"seeds.{key}": generator.state for key, generator in _generators(model)}
     if model.compiled is not None:
         state = model.compiled.optimizer.get_state()
@@ -192,7 +192,7 @@ def _generators(model: Model) -> list[tuple[str, Any]]:
     """Return the generators of the layers with their names in files."""
     return [
         (f"{prefix}/{i}", generator)
-        for prefix, layer in saving.numbered(model.layers)
+        for prefix, layer in weight_files.numbered(model.layers)
         for i, generator in enumerate(layer.seed_generators)
     ]
 
@@ -243,7 +243,7 @@ def _made(header: dict[str, Any], where: str) -> Model:
 
 def _restore(model: Model, arrays: Arrays, where: str) -> None:
     if model.built:
-        model.set_weights(saving.chosen(model.layers, saving.weights_in(arrays), where))
+        model.set_weights(weight_files.chosen(model.layers, weight_files.weights_in(arrays), where))
     for key, generator in _generators(model):
         try:
             generator.state = arrays[f"seeds.{key}"]

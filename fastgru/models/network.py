@@ -10,10 +10,10 @@ import numpy as np
 
 from fastgru._configurable import refuse
 from fastgru._naming import auto_name, did_you_mean
-from fastgru.layers._parameters import Weight, gather, write_weights
-from fastgru.layers._symbolic import KerasTensor, connect, is_symbolic
 from fastgru.layers.base import Layer
-from fastgru.models import saving
+from fastgru.layers.parameters import Weight, gather, write_weights
+from fastgru.layers.symbolic import KerasTensor, connect, is_symbolic
+from fastgru.models import weight_files
 from fastgru.models._run import Run
 from fastgru.models.summary import print_summary
 
@@ -344,7 +344,7 @@ class Network(Layer):
         """
         refuse("save_weights", max_shard_size=max_shard_size)
         self.require_built("save_weights")
-        saving.save_weights(self.layers, filepath, overwrite)
+        weight_files.save_weights(self.layers, filepath, overwrite)
 
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Read the weights from a file that :meth:`save_weights` or `save` wrote.
@@ -368,7 +368,7 @@ class Network(Layer):
             If the file can't be read.
         """
         self.require_built("load_weights")
-        values = saving.load_weights(self.layers, filepath, skip_mismatch)
+        values = weight_files.load_weights(self.layers, filepath, skip_mismatch)
         write_weights(self.name, self._named_weights(), values)
 
     def count_params(self) -> int:

@@ -8,10 +8,10 @@ from typing import Any, Self
 from fastgru import layers as layers_module
 from fastgru._configurable import describe
 from fastgru.layers import InputLayer, Layer
-from fastgru.layers._arguments import Shape, checked_shape
-from fastgru.layers._penalty import as_step
-from fastgru.layers._symbolic import KerasTensor, connect
+from fastgru.layers.arguments import Shape, checked_shape
 from fastgru.layers.input_layer import as_tensor
+from fastgru.layers.penalty import as_step
+from fastgru.layers.symbolic import KerasTensor, connect
 from fastgru.models._run import Run, backward_of
 from fastgru.models.model import Model
 

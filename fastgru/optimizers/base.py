@@ -12,7 +12,7 @@ import numpy as np
 from fastgru._configurable import Configurable, describe, refuse_unknown
 from fastgru._naming import snake_case
 from fastgru._numbers import optional_count
-from fastgru.layers._parameters import ParameterBuffer, Span, Weight, trainable_spans
+from fastgru.layers.parameters import ParameterBuffer, Span, Weight, trainable_spans
 from fastgru.optimizers import schedules
 from fastgru.optimizers.schedules import LearningRateSchedule, number
 

@@ -11,7 +11,7 @@ import pytest
 from keras_training import double_precision  # noqa: F401
 
 import fastgru
-from fastgru.layers._parameters import Weight, gather
+from fastgru.layers.parameters import Weight, gather
 
 STEPS = 50
 RATE = 1e-12

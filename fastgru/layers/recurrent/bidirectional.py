@@ -12,13 +12,13 @@ import numpy as np
 from fastgru import _random
 from fastgru._threads import get_num_threads, shared_threads
 from fastgru.backend import current_ops
-from fastgru.layers._parameters import write_weights
-from fastgru.layers._penalty import as_step
-from fastgru.layers._symbolic import is_symbolic
 from fastgru.layers.base import Layer
+from fastgru.layers.parameters import write_weights
+from fastgru.layers.penalty import as_step
 from fastgru.layers.recurrent.cell import is_nested_shape
 from fastgru.layers.recurrent.inputs import is_ragged, pad, split
 from fastgru.layers.recurrent.layer import Recurrent
+from fastgru.layers.symbolic import is_symbolic
 
 # Measured with two threads: from where on two backward passes at once gain up to a quarter.
 _MULTIPLICATIONS = 8_000_000

@@ -14,9 +14,9 @@ from fastgru._numbers import checked_rate
 from fastgru.activations import Activation
 from fastgru.backend import current_ops
 from fastgru.initializers import Initializer
-from fastgru.layers._arguments import Shape, checked_size, for_operations
-from fastgru.layers._parameters import Weight
+from fastgru.layers.arguments import Shape, checked_size, for_operations
 from fastgru.layers.base import Layer
+from fastgru.layers.parameters import Weight
 
 
 class Cell(Layer):

@@ -11,12 +11,12 @@ from fastgru import _random
 from fastgru._arrays import to_floats
 from fastgru._configurable import constructor_arguments
 from fastgru.backend import current_ops
-from fastgru.layers._arguments import Shape
-from fastgru.layers._parameters import Weight
-from fastgru.layers._symbolic import is_symbolic
+from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
+from fastgru.layers.parameters import Weight
 from fastgru.layers.recurrent.cell import Cell, added, check_states, is_nested_shape
 from fastgru.layers.recurrent.inputs import depth, is_ragged, pad, split
+from fastgru.layers.symbolic import is_symbolic
 
 
 class Recurrent(Layer):

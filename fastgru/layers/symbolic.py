@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from fastgru.layers._arguments import Shape
+from fastgru.layers.arguments import Shape
 
 if TYPE_CHECKING:
     from fastgru.layers.base import Layer

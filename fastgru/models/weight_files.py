@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from fastgru import _archive
+from fastgru._archive import Archive, Arrays
 from fastgru._naming import snake_case
-from fastgru.layers._parameters import Weight
 from fastgru.layers.base import Layer
 from fastgru.layers.nesting import held_by
-from fastgru.models import archive
-from fastgru.models.archive import Archive, Arrays
+from fastgru.layers.parameters import Weight
 
 # How the names of arrays begin that are no weights; a class' name has no dot.
 _BESIDE = ("optimizer.", "seeds.")
@@ -25,7 +25,7 @@ def save_weights(
     layers: Sequence[Layer], filepath: str | os.PathLike[str], overwrite: bool
 ) -> None:
     """Write the weights of layers into a file, whole or not at all."""
-    archive.write(archive.checked_path(filepath), Archive(arrays_of(layers)), overwrite)
+    _archive.write(_archive.checked_path(filepath), Archive(arrays_of(layers)), overwrite)
 
 
 def load_weights(
@@ -36,8 +36,8 @@ def load_weights(
     The file must hold these weights and no others. With `skip_mismatch`, a weight that it does not
     hold in its shape keeps its values, and a warning names it.
     """
-    path = archive.checked_path(filepath)
-    found = weights_in(archive.read(path).arrays)
+    path = _archive.checked_path(filepath)
+    found = weights_in(_archive.read(path).arrays)
     if not skip_mismatch:
         return chosen(layers, found, str(path))
     values, kept = [], []

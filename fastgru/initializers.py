@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastgru import _random
-from fastgru._configurable import Configurable, Registry
+from fastgru._configurable import Configurable, Registry, describe
 
 __all__ = [
     "Constant",
@@ -383,7 +383,7 @@ def get(identifier: Any, argument: str = "initializer") -> Initializer:
 
 def serialize(initializer: Initializer) -> dict[str, Any]:
     """Return the class name and the configuration of an initializer."""
-    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+    return describe(initializer)
 
 
 def deserialize(config: Any) -> Initializer:

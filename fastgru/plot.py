@@ -13,7 +13,7 @@ import numpy as np
 
 from fastgru._naming import did_you_mean
 from fastgru.callbacks import History
-from fastgru.tracing import GRUTrace, LayerTrace, LSTMTrace, Trace, trace
+from fastgru.tracing import LABELS, GRUTrace, LayerTrace, LSTMTrace, Trace, trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,24 +169,12 @@ def _resolved(found: LayerTrace, name: str) -> str:
     return name
 
 
-_LABELS = {
-    "z": "update gate z",
-    "r": "reset gate r",
-    "candidate": "candidate",
-    "i": "input gate i",
-    "f": "forget gate f",
-    "o": "output gate o",
-    "c": "cell state c",
-    "h": "state h",
-}
-
-
 def _panel(found: LayerTrace, name: str, sample: int) -> _Panel:
     array = found.kept if name == "kept" else found.arrays()[name]
     assert array is not None
     if not -len(array) <= sample < len(array):
         raise IndexError(f"sample: the trace has {len(array)} samples, got {sample}")
-    label = _LABELS.get(name, "")
+    label = LABELS.get(name, "")
     if name == "kept":
         label = "share of the old state kept"
     elif name == "z" and isinstance(found, GRUTrace):

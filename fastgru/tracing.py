@@ -67,6 +67,18 @@ def trace(model: Network | Layer, x: Any, mask: Any = None) -> Trace:
 
 # ---- what is kept --------------------------------------------------------------------------------
 
+#: What people call the arrays of a trace.
+LABELS = {
+    "z": "update gate z",
+    "r": "reset gate r",
+    "candidate": "candidate",
+    "i": "input gate i",
+    "f": "forget gate f",
+    "o": "output gate o",
+    "c": "cell state c",
+    "h": "state h",
+}
+
 
 @dataclass(eq=False)
 class LayerTrace:

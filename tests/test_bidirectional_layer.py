@@ -12,9 +12,8 @@ from cases import make_mask
 
 import fastgru
 from fastgru import Dense, Input, Model, Sequential, layers
-from fastgru._threads import shared_threads
+from fastgru._threads import at_once, shared_threads
 from fastgru.layers import GRU, LSTM, Bidirectional, SimpleRNN
-from fastgru.layers.recurrent import bidirectional
 
 B, T, I, H = 4, 6, 5, 7
 X = np.random.default_rng(19).normal(size=(B, T, I))
@@ -314,7 +313,7 @@ def test_small_work_and_the_reference_run_on_one_thread(two_threads):
 
 def test_the_other_thread_has_the_same_operations():
     with fastgru.use_ops("reference") as module:
-        found = bidirectional.at_once(lambda i: (i, fastgru.current_ops()))
+        found = at_once(lambda i: (i, fastgru.current_ops()))
     assert found == ((0, module), (1, module))
 
 
@@ -329,7 +328,7 @@ def test_an_error_in_a_direction_is_raised(bad, two_threads):
         finished.append(i)
 
     with pytest.raises(ValueError, match=f"direction {bad}"):
-        bidirectional.at_once(run)
+        at_once(run)
     assert finished == [1 - bad]
     assert fastgru.get_num_threads() == fastgru._core.threads() == 2
 

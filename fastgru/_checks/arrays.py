@@ -10,6 +10,8 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import NDArray
 
+from .._naming import did_you_mean
+
 Array: TypeAlias = NDArray[Any]
 
 _F32 = np.dtype(np.float32)
@@ -107,14 +109,9 @@ def gradients(
 
 def unknown(name: str, given: object, known: Iterable[str]) -> ValueError:
     """Make the error for an unknown name: it lists the close names, or else all of them."""
-    from difflib import get_close_matches
-
     names = sorted(known)
-    close = get_close_matches(str(given).lower(), names, n=3)
-    hint = (
-        f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(names)}"
-    )
-    return ValueError(f"{name}: unknown name {given!r}; {hint}")
+    hint = did_you_mean(str(given), names) or f"; known: {', '.join(names)}"
+    return ValueError(f"{name}: unknown name {given!r}{hint}")
 
 
 def number(name: str, value: object) -> float:

@@ -69,6 +69,11 @@ def checked_shape(name: str, shape: Any) -> Shape:
     return tuple(None if size is None else checked_size(name, size) for size in shape)
 
 
+def is_nested_shape(shape: Sequence[Any]) -> bool:
+    """Tell a list of shapes, of several inputs, from one shape."""
+    return bool(len(shape)) and isinstance(shape[0], tuple | list)
+
+
 def first_shape(
     input_shape: Sequence[int | None] | None, batch_input_shape: Sequence[int | None] | None
 ) -> Shape | None:

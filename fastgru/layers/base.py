@@ -16,7 +16,13 @@ from fastgru._configurable import Configurable, describe, refuse_unknown
 from fastgru._naming import auto_name
 from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
-from fastgru.layers.arguments import Shape, checked_dtype, checked_mask, first_shape
+from fastgru.layers.arguments import (
+    Shape,
+    checked_dtype,
+    checked_mask,
+    first_shape,
+    is_nested_shape,
+)
 from fastgru.layers.parameters import Weight, gather, write_weights
 from fastgru.layers.symbolic import Node, connect, is_symbolic
 from fastgru.regularizers import Regularizer
@@ -186,7 +192,7 @@ class Layer(Configurable):
         ValueError
             If the layer can't take inputs of this shape.
         """
-        shape = input_shape if _is_list_of_shapes(input_shape) else tuple(input_shape)
+        shape = input_shape if is_nested_shape(input_shape) else tuple(input_shape)
         output_shape = self.compute_output_shape(shape)
         with _building:
             if self.built:
@@ -421,7 +427,3 @@ class Layer(Configurable):
                 f"got {features} in an input of shape {tuple(shape)}"
             )
         return features
-
-
-def _is_list_of_shapes(shape: Any) -> bool:
-    return isinstance(shape, list) and bool(shape) and isinstance(shape[0], tuple | list)

@@ -30,6 +30,8 @@ class InputLayer(Layer):
         The name.
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         shape: Sequence[int | None] | None = None,
@@ -67,8 +69,6 @@ class InputLayer(Layer):
             raise ValueError(f"dtype: expected a dtype such as 'int32', got {dtype!r}") from None
         self.input_shape = self.output_shape = self.batch_shape
         self.built = True
-
-    supports_masking = True
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape as it is.

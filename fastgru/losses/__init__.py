@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastgru._configurable import Registry
+from fastgru._configurable import Registry, describe
 from fastgru.losses.base import Loss
 from fastgru.losses.crossentropy import (
     BinaryCrossentropy,
@@ -100,7 +100,7 @@ def get(identifier: Any) -> Loss:
 
 def serialize(loss: Loss) -> dict[str, Any]:
     """Return the class name and the configuration of a loss."""
-    return {"class_name": type(loss).__name__, "config": loss.get_config()}
+    return describe(loss)
 
 
 def deserialize(config: Any) -> Loss:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastgru._configurable import Registry
+from fastgru._configurable import Registry, describe
 from fastgru.metrics.accuracies import (
     Accuracy,
     BinaryAccuracy,
@@ -188,7 +188,7 @@ def for_shapes(metric: Metric | str, y_true: tuple[int, ...], y_pred: tuple[int,
 
 def serialize(metric: Metric) -> dict[str, Any]:
     """Return the class name and the configuration of a metric."""
-    return {"class_name": type(metric).__name__, "config": metric.get_config()}
+    return describe(metric)
 
 
 def deserialize(config: Any) -> Metric:

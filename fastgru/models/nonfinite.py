@@ -12,7 +12,7 @@ import numpy as np
 
 from fastgru import backend
 from fastgru.layers.nesting import held_by
-from fastgru.tracing import LayerTrace, Recorder, named_cells, unchanged_states
+from fastgru.tracing import LABELS, LayerTrace, Recorder, named_cells, unchanged_states
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model
@@ -142,20 +142,8 @@ def _in_layer(found: LayerTrace) -> str | None:
     name = list(arrays)[gate]
     row = arrays[name][sample, t]
     unit = np.flatnonzero(~np.isfinite(row))[0]
-    what = _NAMES.get(name, name)
-    return f"{what} is {_kind(row[unit])} at time step {t} of sample {sample} (unit {unit})"
-
-
-_NAMES = {
-    "z": "the update gate z",
-    "r": "the reset gate r",
-    "candidate": "the candidate",
-    "i": "the input gate i",
-    "f": "the forget gate f",
-    "o": "the output gate o",
-    "c": "the cell state c",
-    "h": "the state h",
-}
+    where = f"at time step {t} of sample {sample} (unit {unit})"
+    return f"the {LABELS[name]} is {_kind(row[unit])} {where}"
 
 
 def _inputs(x: Any) -> list[tuple[str, np.ndarray]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastgru._configurable import Registry
+from fastgru._configurable import Registry, describe
 from fastgru.optimizers import schedules as schedules
 from fastgru.optimizers.base import Optimizer
 from fastgru.optimizers.methods import SGD, Adam, AdamW, RMSprop
@@ -61,7 +61,7 @@ def get(identifier: Any) -> Optimizer:
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
     """Return the class name and the configuration of an optimizer; its state is not part of it."""
-    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+    return describe(optimizer)
 
 
 def deserialize(config: Any) -> Optimizer:

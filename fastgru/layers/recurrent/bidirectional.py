@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import copy_context
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from fastgru import _random
-from fastgru._threads import get_num_threads, shared_threads
+from fastgru._threads import at_once, get_num_threads
 from fastgru.backend import current_ops
+from fastgru.layers.arguments import is_nested_shape
 from fastgru.layers.base import Layer
 from fastgru.layers.parameters import write_weights
 from fastgru.layers.penalty import as_step
-from fastgru.layers.recurrent.cell import is_nested_shape
 from fastgru.layers.recurrent.inputs import is_ragged, pad, split
 from fastgru.layers.recurrent.layer import Recurrent
 from fastgru.layers.symbolic import is_symbolic
@@ -394,30 +392,3 @@ def _remade(layer: Recurrent, prefix: str, **changes: Any) -> Recurrent:
 
 def _one_or_list(values: list[Any]) -> Any:
     return values if len(values) > 1 else values[0]
-
-
-def at_once(run: Callable[[int], Any]) -> tuple[Any, Any]:
-    """Return what a function returns for 0 and for 1, run on this thread and on another.
-
-    Each gets half of the threads. The other thread runs on the same operations.
-    """
-    context = copy_context()
-    outcome: list[Any] = []
-
-    def other() -> None:
-        try:
-            outcome.append((context.run(run, 1), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=other, name="fastgru_backward_layer")
-    with shared_threads(2):
-        thread.start()
-        try:
-            first = run(0)
-        finally:
-            thread.join()
-    ((second, error),) = outcome
-    if error is not None:
-        raise error
-    return first, second

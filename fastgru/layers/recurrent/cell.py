@@ -14,7 +14,7 @@ from fastgru._numbers import checked_rate
 from fastgru.activations import Activation
 from fastgru.backend import current_ops
 from fastgru.initializers import Initializer
-from fastgru.layers.arguments import Shape, checked_size, for_operations
+from fastgru.layers.arguments import Shape, checked_size, for_operations, is_nested_shape
 from fastgru.layers.base import Layer
 from fastgru.layers.parameters import Weight
 
@@ -313,11 +313,6 @@ def _try(activation: Activation, what: str) -> None:
             f"{what}: expected a forward(x, out=None) that returns x's shape and writes into out, "
             f"got shape {y.shape} for {x.shape} and in out {out.tolist()}"
         )
-
-
-def is_nested_shape(shape: Sequence[Any]) -> bool:
-    """Tell a list of shapes, of several inputs, from one shape."""
-    return bool(len(shape)) and isinstance(shape[0], tuple | list)
 
 
 def check_states(

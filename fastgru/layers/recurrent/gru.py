@@ -78,7 +78,6 @@ class GRU(Recurrent):
     ((2, 7, 5), (2, 5))
     """
 
-    cell_class = GRUCell
     time_major = False
 
     def __init__(

@@ -11,10 +11,10 @@ from fastgru import _random
 from fastgru._arrays import to_floats
 from fastgru._configurable import constructor_arguments
 from fastgru.backend import current_ops
-from fastgru.layers.arguments import Shape
+from fastgru.layers.arguments import Shape, is_nested_shape
 from fastgru.layers.base import Layer
 from fastgru.layers.parameters import Weight
-from fastgru.layers.recurrent.cell import Cell, added, check_states, is_nested_shape
+from fastgru.layers.recurrent.cell import Cell, added, check_states
 from fastgru.layers.recurrent.inputs import depth, is_ragged, pad, split
 from fastgru.layers.symbolic import is_symbolic
 
@@ -36,7 +36,6 @@ class Recurrent(Layer):
         :class:`Layer`.
     """
 
-    cell_class: type[Cell]
     supports_masking = True
     use_cudnn: Any = "auto"
     units: int

@@ -76,7 +76,6 @@ class LSTM(Recurrent):
     ((2, 5), (2, 5), (2, 5))
     """
 
-    cell_class = LSTMCell
     time_major = False
 
     def __init__(

@@ -64,7 +64,6 @@ class SimpleRNN(Recurrent):
     (2, 5)
     """
 
-    cell_class = SimpleRNNCell
     time_major = False
 
     def __init__(

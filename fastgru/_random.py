@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ import numpy as np
 _generator: np.random.Generator | None = None
 _of_this_thread: ContextVar[np.random.Generator | None] = ContextVar("generator", default=None)
 _WORD = 2**64 - 1
+_forks = 0  # of this process, its parent, and so on
 
 
 def generator() -> np.random.Generator:
@@ -47,6 +49,25 @@ def own_generator(seed: int | None) -> np.random.Generator:
     return np.random.default_rng(generator().integers(2**63) if seed is None else seed)
 
 
+def _unlocked(locked: np.random.Generator) -> np.random.Generator:
+    """Return a generator at the same place, with a lock that nobody holds."""
+    twin = np.random.Generator(type(locked.bit_generator)())
+    twin.bit_generator.state = locked.bit_generator.state
+    return twin
+
+
+def _begin_anew() -> None:
+    """Replace, in a forked child, locks that threads of its parent may have held."""
+    global _forks, _generator
+    _forks += 1
+    if _generator is not None:
+        _generator = _unlocked(_generator)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 class SeedGenerator:
     """A generator whose place in its sequence can be saved and taken up again.
 
@@ -58,9 +79,12 @@ class SeedGenerator:
 
     def __init__(self, seed: int | None = None) -> None:
         self.generator = own_generator(seed)
+        self._made_after = _forks
 
     def keep(self, shape: tuple[int, ...], rate: float, dtype: np.dtype[Any]) -> np.ndarray:
         """Draw the factors of dropout: 0 for a share `rate`, 1 / (1 - rate) for the others."""
+        if self._made_after != _forks:
+            self.generator, self._made_after = _unlocked(self.generator), _forks
         kept = self.generator.random(shape, dtype=np.float32) >= rate
         return np.asarray(kept * dtype.type(1 / (1 - rate) if rate < 1 else 0))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import fastgru
-from fastgru import ops
+from fastgru import _random, layers, ops
+from fastgru.layers import base
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,41 @@ def test_a_forked_child_starts_threads_of_its_own():
     child = os.fork()
     if child == 0:
         os._exit(0 if run(*arguments)[0].tobytes() == expected else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_waits_for_no_thread_of_its_parent():
+    """Locks that another thread holds while a process forks stay locked in the child for ever."""
+    fastgru.set_random_seed(5)
+    x, y = np.ones((4, 3, 2), np.float32), np.ones((4, 1), np.float32)
+    model = fastgru.Sequential(
+        [layers.Input((3, 2)), layers.Dropout(0.5), layers.GRU(4), layers.Dense(1)]
+    )
+    model.compile("adam", "mse")
+    model.fit(x, y, verbose=0)
+    own = model.layers[0].seed_generator.generator
+    held = [_random.generator().bit_generator.lock, own.bit_generator.lock, base._building]
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with held[0], held[1], held[2]:
+            locked.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    locked.wait()
+    place = _random.generator().bit_generator.state
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        same = _random.generator().bit_generator.state == place
+        model.fit(x, y, verbose=0)
+        layers.GRU(4)(x)
+        os._exit(0 if same else 1)
+    done.set()
+    thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

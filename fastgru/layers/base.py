@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 import weakref
@@ -28,6 +29,16 @@ from fastgru.layers.symbolic import Node, connect, is_symbolic
 from fastgru.regularizers import Regularizer
 
 _building = threading.RLock()
+
+
+def _begin_anew() -> None:
+    """Forget, in a forked child, that a thread of its parent is building a layer."""
+    global _building
+    _building = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Layer(Configurable):

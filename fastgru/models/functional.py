@@ -13,8 +13,8 @@ from fastgru.layers.arguments import checked_mask
 from fastgru.layers.symbolic import KerasTensor
 from fastgru.models import _functional_config
 from fastgru.models._graph import Graph
+from fastgru.models._plan import Plan
 from fastgru.models._run import Run
-from fastgru.models._steps import Plan
 from fastgru.models.model import Model
 
 

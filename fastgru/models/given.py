@@ -12,6 +12,7 @@ from fastgru._arrays import to_floats
 from fastgru._numbers import is_number
 from fastgru.losses.base import checked_weights
 from fastgru.models.data import Arrays, Leaf
+from fastgru.models.objective import for_each_output
 from fastgru.models.ragged import Ragged, is_ragged, to_ragged
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def _labels(
         (y,) = y.values() if isinstance(y, Mapping) and len(y) == 1 else (y,)
         labels = _unwrapped(y, len(x[0]))
         return [_label(model, labels, model.targets()[0].loss, x, output_shapes[0], f"{where}y")]
-    given = _for_outputs(model, f"{where}y", y)
     names: list[str] = model.output_names  # type: ignore[attr-defined]
+    given = for_each_output(f"{where}y", y, names)
     return [
         _label(model, labels, target.loss, x, shape, f"{where}y[{name!r}]")
         for labels, target, shape, name in zip(
@@ -198,26 +199,6 @@ def _prepared(loss: Any, y: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.
     return labels
 
 
-def _for_outputs(model: Model, name: str, given: Any) -> list[Any]:
-    """Return what is given for each of several outputs."""
-    names: list[str] = model.output_names  # type: ignore[attr-defined]
-    if isinstance(given, Mapping):
-        unknown = [key for key in given if key not in names]
-        if unknown:
-            raise ValueError(
-                f"{name}: the model has no output {unknown[0]!r}; "
-                f"its outputs are {', '.join(names)}"
-            )
-        return [given.get(key) for key in names]
-    if not isinstance(given, list | tuple) or len(given) != len(names):
-        got = f"{len(given)} of them" if isinstance(given, list | tuple) else type(given).__name__
-        raise ValueError(
-            f"{name}: expected a list of an array for each of the {len(names)} outputs "
-            f"({', '.join(names)}), got {got}"
-        )
-    return list(given)
-
-
 def _weights(
     model: Model,
     sample_weight: Any,
@@ -240,8 +221,12 @@ def _weights(
     name = f"{where}sample_weight"
     several = len(y) > 1
     if several and isinstance(sample_weight, list | tuple | Mapping):
-        given = _for_outputs(model, name, sample_weight)
+        given = for_each_output(name, sample_weight, model.output_names)  # type: ignore[attr-defined]
     elif isinstance(sample_weight, Mapping):
+        if len(sample_weight) != len(y):
+            raise ValueError(
+                f"{name}: expected weights for the only output, got {', '.join(sample_weight)}"
+            )
         given = list(sample_weight.values())
     else:
         given = [_unwrapped(sample_weight, len(x[0]))] * len(y)

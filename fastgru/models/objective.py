@@ -156,16 +156,17 @@ def checked(
     if loss is not None:
         if not isinstance(loss, list | tuple | Mapping):
             loss = [loss] * len(names)
-        loss = [None if one is None else _loss(one) for one in _for_each("loss", loss, names)]
+        loss = [None if one is None else _loss(one) for one in for_each_output("loss", loss, names)]
     weights = loss_weights
     if weights is not None:
         weights = [
-            1.0 if w is None else _weight(w) for w in _for_each("loss_weights", weights, names)
+            1.0 if w is None else _weight(w)
+            for w in for_each_output("loss_weights", weights, names)
         ]
     plain, weighted = (
         [
             _metrics(name, one, output)
-            for one, output in zip(_for_each(name, given, names), names, strict=True)
+            for one, output in zip(for_each_output(name, given, names), names, strict=True)
         ]
         for name, given in (("metrics", given_metrics), ("weighted_metrics", weighted_metrics))
     )
@@ -198,8 +199,14 @@ def _only(name: str, given: Any) -> Any:
     return given
 
 
-def _for_each(name: str, given: Any, names: Sequence[str]) -> list[Any]:
-    """Return what is meant for each of several outputs; None where nothing is given."""
+def for_each_output(name: str, given: Any, names: Sequence[str]) -> list[Any]:
+    """Return what is given for each of several outputs, in a list or a dict; None for none.
+
+    Raises
+    ------
+    ValueError
+        If the list is too long or too short, or the dict names an output that there is not.
+    """
     if given is None:
         return [None] * len(names)
     if isinstance(given, Mapping):
@@ -211,10 +218,10 @@ def _for_each(name: str, given: Any, names: Sequence[str]) -> list[Any]:
             )
         return [given.get(key) for key in names]
     if not isinstance(given, list | tuple) or len(given) != len(names):
-        count = len(given) if isinstance(given, list | tuple) else repr(given)
+        got = f"{len(given)} of them" if isinstance(given, list | tuple) else type(given).__name__
         raise ValueError(
             f"{name}: expected a list with an entry for each of the {len(names)} outputs "
-            f"({', '.join(names)}), or a dict by their names; got {count}"
+            f"({', '.join(names)}), got {got}; a dict by their names will do, too"
         )
     return list(given)
 

@@ -218,8 +218,8 @@ def unpacked(name: str, item: Any) -> tuple[Any, Any, Any]:
     return (*item, None, None)[:3]
 
 
-class Passes:
-    """Passes of a number of steps over a source: each goes on where the last one stopped.
+class EpochIterator:
+    """The batches of one epoch after the other; with `steps`, each goes on where the last stopped.
 
     Parameters
     ----------

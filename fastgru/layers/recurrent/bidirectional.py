@@ -14,9 +14,8 @@ from fastgru.layers.arguments import is_nested_shape
 from fastgru.layers.base import Layer
 from fastgru.layers.parameters import write_weights
 from fastgru.layers.penalty import as_step
-from fastgru.layers.recurrent.inputs import is_ragged, pad, split
+from fastgru.layers.recurrent.inputs import take
 from fastgru.layers.recurrent.layer import Recurrent
-from fastgru.layers.symbolic import is_symbolic
 
 # Measured with two threads: from where on two backward passes at once gain up to a quarter.
 _MULTIPLICATIONS = 8_000_000
@@ -243,12 +242,8 @@ class Bidirectional(Layer):
         ValueError, TypeError
             If an input, a mask or a state does not fit; the message says which and how.
         """
-        x, states, mask = split(self, sequences, initial_state, mask)
-        if is_ragged(x):
-            x, mask = pad(self, x, mask, self._dtype)
-        if self.stateful and not self.built and not is_symbolic(x):
-            self.build(np.shape(x))
-        return super().__call__([x, *states] if states else x, training=training, mask=mask)
+        inputs, mask = take(self, sequences, initial_state, mask)
+        return super().__call__(inputs, training=training, mask=mask)
 
     def convert(self, name: str, x: Any) -> Any:
         """Return an input, or a list of it and initial states, in the layer's dtype."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastgru._arrays import to_floats
+from fastgru.layers.symbolic import is_symbolic
 
 
 def depth(value: Any) -> int:
@@ -20,7 +21,20 @@ def depth(value: Any) -> int:
     return np.ndim(value)
 
 
-def split(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> tuple[Any, list[Any], Any]:
+def take(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> tuple[Any, Any]:
+    """Return the input, in a list with initial states if there are any, and its mask.
+
+    Ragged sequences are padded. A stateful layer is built for the batch size that it meets first.
+    """
+    x, states, mask = _split(layer, sequences, initial_state, mask)
+    if _is_ragged(x):
+        x, mask = _pad(layer, x, mask, np.dtype(layer.dtype))
+    if layer.stateful and not layer.built and not is_symbolic(x):
+        layer.build(np.shape(x))
+    return ([x, *states] if states else x), mask
+
+
+def _split(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> tuple[Any, list[Any], Any]:
     """Return the input, a list of initial states, and the input's mask, from a call's arguments."""
     states: list[Any] = []
     if isinstance(sequences, list | tuple) and sequences and depth(sequences[0]) == 3:
@@ -37,7 +51,7 @@ def split(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> tuple[An
     return sequences, states, mask
 
 
-def is_ragged(value: Any) -> bool:
+def _is_ragged(value: Any) -> bool:
     """Tell whether a value is a list of sequences of different lengths."""
     if not isinstance(value, list | tuple) or depth(value) != 3:
         return False
@@ -45,7 +59,7 @@ def is_ragged(value: Any) -> bool:
     return len(lengths) > 1
 
 
-def pad(
+def _pad(
     layer: Any, sequences: Sequence[Any], mask: Any, dtype: np.dtype[Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a list of sequences (T_i, I) as one array (B, T, I), zeros at the ends, and its mask.

@@ -15,8 +15,7 @@ from fastgru.layers.arguments import Shape, is_nested_shape
 from fastgru.layers.base import Layer
 from fastgru.layers.parameters import Weight
 from fastgru.layers.recurrent.cell import Cell, added, check_states
-from fastgru.layers.recurrent.inputs import depth, is_ragged, pad, split
-from fastgru.layers.symbolic import is_symbolic
+from fastgru.layers.recurrent.inputs import depth, take
 
 
 class Recurrent(Layer):
@@ -205,12 +204,8 @@ class Recurrent(Layer):
         ValueError, TypeError
             If an input, a mask or a state does not fit; the message says which and how.
         """
-        x, states, mask = split(self, sequences, initial_state, mask)
-        if is_ragged(x):
-            x, mask = pad(self, x, mask, self._dtype)
-        if self.stateful and not self.built and not is_symbolic(x):
-            self.build(np.shape(x))
-        return super().__call__([x, *states] if states else x, training=training, mask=mask)
+        inputs, mask = take(self, sequences, initial_state, mask)
+        return super().__call__(inputs, training=training, mask=mask)
 
     def _take_mask(self, mask: Any, x: Any) -> Any:
         """Return the mask of a call, checked to have a bool for every step."""
@@ -222,7 +217,7 @@ class Recurrent(Layer):
 
     def convert(self, name: str, x: Any) -> Any:
         """Return an input, or a list of it and initial states, in the layer's dtype."""
-        if isinstance(x, list) and depth(x[0]) == 3:
+        if isinstance(x, list) and x and depth(x[0]) == 3:
             x, *states = x
             what = f"{self.name}: initial_state"
             converted = [to_floats(what, state, self._dtype) for state in states]

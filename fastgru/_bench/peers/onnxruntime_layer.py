@@ -74,7 +74,8 @@ def _model(cell: str, arrays: Arrays) -> bytes:
         "r": gates(arrays["recurrent_kernel"]).T[None],
         "b": np.concatenate(bias if cell == "gru" else [bias, 0 * bias])[None],
     }
-    node = onnx.helper.make_node(operator, ["x", *weights], ["y"], hidden_size=H, **attributes)
+    options: dict[str, Any] = {"hidden_size": H, **attributes}
+    node = onnx.helper.make_node(operator, ["x", *weights], ["y"], **options)
     real = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         [node],

@@ -2,7 +2,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import Array, RecurrentShape
+from ._arrays import Array
+from ._checks import RecurrentShape
 
 ACTIVATIONS: dict[str, int]
 DENSE_ACTIVATIONS: dict[str, int]

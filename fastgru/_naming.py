@@ -33,3 +33,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     close = get_close_matches(name.lower(), {k.lower(): k for k in known}, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def unknown(name: str, given: object, known: Iterable[str]) -> ValueError:
+    """Make the error for an unknown name: it lists the close names, or else all of them."""
+    names = sorted(known)
+    hint = did_you_mean(str(given), names) or f"; known: {', '.join(names)}"
+    return ValueError(f"{name}: unknown name {given!r}{hint}")

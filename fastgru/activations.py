@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import _checks, _custom_objects
-from ._checks import Array
+from . import _custom_objects
+from ._arrays import Array
+from ._naming import unknown
 
 __all__ = [
     "Activation",
@@ -328,7 +329,7 @@ def get(identifier: str | Activation | None, argument: str = "activation") -> Ac
     if isinstance(identifier, str):
         found = _BY_NAME.get(identifier) or _custom_objects.find(identifier, Activation)
         if found is None:
-            raise _checks.unknown(argument, identifier, _BY_NAME)
+            raise unknown(argument, identifier, _BY_NAME)
         return found
     if isinstance(identifier, Activation):
         return identifier

@@ -108,6 +108,26 @@ def test_a_number_that_nobody_knows_needs_a_mode():
     assert len(history.epoch) == 2
 
 
+@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau])
+def test_numbers_of_epochs_are_checked(make):
+    for name in ("patience", "start_from_epoch" if make is EarlyStopping else "cooldown"):
+        with pytest.raises(ValueError, match=f"{name}: expected at least 0, got -1"):
+            make(**{name: -1})
+        with pytest.raises(TypeError, match=f"{name}: expected an integer, got '3'"):
+            make(**{name: "3"})
+    with pytest.raises(TypeError, match="min_delta: expected a number, got 'a'"):
+        make(min_delta="a")
+
+
+def test_other_arguments_of_monitors_are_checked():
+    with pytest.raises(TypeError, match="baseline: expected a number, got 'a'"):
+        EarlyStopping(baseline="a")
+    with pytest.raises(TypeError, match="factor: expected a number, got 'a'"):
+        ReduceLROnPlateau(factor="a")
+    with pytest.raises(TypeError, match="filepath: expected a path, got int"):
+        ModelCheckpoint(5)
+
+
 def test_a_number_that_is_not_there_warns():
     with pytest.warns(UserWarning, match="conditioned on metric `val_los` which is not available"):
         run([1, 2, 3], EarlyStopping("val_los"))

@@ -10,7 +10,7 @@ import pytest
 import fastgru
 from fastgru import Input, Model, Sequential
 from fastgru.layers import GRU, Concatenate, Dense, Embedding
-from fastgru.models.given import prepare
+from fastgru.models.preparation import prepare
 from fastgru.models.ragged import Ragged, to_ragged
 from fastgru.optimizers import SGD
 

@@ -630,3 +630,8 @@ def test_threads_may_predict_with_one_layer(kind):
 def test_messages_of_unknown_arguments_are_short():
     with pytest.raises(TypeError, match=re.escape("did you mean 'unit_forget_bias'?")):
         LSTM(3, unit_forget_biass=True)
+
+
+def test_no_sequences_at_all_are_refused_by_shape():
+    with pytest.raises(ValueError, match=r"expected 3 dimensions .*, got shape \(0,\)"):
+        GRU(3)([])

@@ -129,6 +129,35 @@ def test_a_missing_file_and_a_missing_folder(tmp_path):
         make_model().save_weights(tmp_path / "nowhere" / "model.npz")
 
 
+def test_the_folder_that_is_missing_is_named_not_a_file_of_our_own(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised:
+        make_model().save_weights(tmp_path / "nowhere" / "model.npz")
+    assert raised.value.filename == str(tmp_path / "nowhere" / "model.npz")
+
+
+def test_what_is_no_path():
+    for path in (None, 5, b"model.npz"):
+        with pytest.raises(
+            TypeError, match=f"filepath: expected a path, got {type(path).__name__}"
+        ):
+            make_model().save_weights(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    first = make_model()
+    first.save_weights(tmp_path / "first.npz")
+    link = tmp_path / "latest.npz"
+    link.symlink_to("first.npz")
+    first.set_weights([weight + 1 for weight in first.get_weights()])
+    first.save_weights(link)
+    assert link.is_symlink()
+    second = make_model()
+    second.load_weights(tmp_path / "first.npz")
+    for got, expected in zip(second.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
 def broken_files(folder):
     """Yield what a damaged or foreign file may hold."""
     good = folder / "good.npz"

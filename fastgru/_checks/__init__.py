@@ -5,7 +5,7 @@ the argument, what came and what was expected. The way without errors is kept sh
 walked at every call: comparisons only; messages are made after a comparison has failed.
 """
 
-from .arrays import Array, array, cache, floating, integers, unknown, writable
+from .arrays import array, cache, floating, integers, writable
 from .layers import (
     dense_forward,
     dense_gradients,
@@ -30,7 +30,6 @@ from .recurrent import (
 from .training import adam_update, binary_crossentropy, label_out_of_range, labels_in_range
 
 __all__ = [
-    "Array",
     "RecurrentShape",
     "adam_update",
     "array",
@@ -55,7 +54,6 @@ __all__ = [
     "pack_simple_rnn",
     "simple_rnn_backward",
     "simple_rnn_forward",
-    "unknown",
     "weight_gradients",
     "writable",
 ]

@@ -1,18 +1,14 @@
-"""Checks of arrays, names and numbers, which those of the operations are made of."""
+"""Checks of arrays and numbers, which those of the operations are made of."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from numpy.typing import NDArray
 
-from .._naming import did_you_mean
-
-Array: TypeAlias = NDArray[Any]
+from .._arrays import Array
 
 _F32 = np.dtype(np.float32)
 _F64 = np.dtype(np.float64)
@@ -104,14 +100,7 @@ def gradients(
             raise ValueError(f"out[{i}]: expected None, as there is no bias, got {got}")
 
 
-# ---- names and numbers ---------------------------------------------------------------------------
-
-
-def unknown(name: str, given: object, known: Iterable[str]) -> ValueError:
-    """Make the error for an unknown name: it lists the close names, or else all of them."""
-    names = sorted(known)
-    hint = did_you_mean(str(given), names) or f"; known: {', '.join(names)}"
-    return ValueError(f"{name}: unknown name {given!r}{hint}")
+# ---- numbers -------------------------------------------------------------------------------------
 
 
 def number(name: str, value: object) -> float:

@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy import ndarray
 
-from .arrays import Array, array, floating, gradients, integer, integers, numpy_array
+from .. import activations
+from .._arrays import Array
+from .arrays import array, floating, gradients, integer, integers, numpy_array
 
 
 def dense_forward(
@@ -29,8 +31,6 @@ def dense_forward(
     if bias is not None:
         array("bias", bias, dtype, (O,))
     if activation != "linear":
-        from .. import activations
-
         activations.get(activation, "activation")
     return I, O, dtype
 

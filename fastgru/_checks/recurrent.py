@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import ndarray
 
-from .arrays import array, floating, gradients, numpy_array, type_name, unknown
+from .. import activations
+from .._naming import unknown
+from .arrays import array, floating, gradients, numpy_array, type_name
 
 # B, T, I, H, dtype; with batch_sizes, B is the first of them and T their number.
 RecurrentShape: TypeAlias = tuple[int, int, int, int, np.dtype[Any]]
@@ -259,8 +261,6 @@ def _dropout(name: str, a: Any, dtype: np.dtype[Any], gates: int, shape: tuple[i
 
 
 def _activations(activation: Any, recurrent_activation: Any) -> None:
-    from .. import activations
-
     activations.get(activation, "activation")
     activations.get(recurrent_activation, "recurrent_activation")
 

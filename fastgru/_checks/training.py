@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .arrays import Array, array, floating, integer, number
+from .._arrays import Array
+from .arrays import array, floating, integer, number
 
 
 def binary_crossentropy(y_true: Any, y_pred: Any) -> np.dtype[Any]:

@@ -12,8 +12,8 @@ from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList, History
 from fastgru.models import data
 from fastgru.models.data import Arrays, Source
-from fastgru.models.given import prepare
 from fastgru.models.passes import Pass
+from fastgru.models.preparation import prepare
 from fastgru.models.sources import BATCH, EpochIterator, is_stream, source_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from fastgru import _progress
 from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList
 from fastgru.models.data import Arrays, Batch, Source
-from fastgru.models.given import samples_of
+from fastgru.models.preparation import samples_of
 from fastgru.models.ragged import Ragged
 from fastgru.models.sources import BATCH, source_of
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastgru import _random
 from fastgru._numbers import checked_count
 from fastgru.models.data import Arrays, Batch, Source
-from fastgru.models.given import prepare as prepare_arrays
+from fastgru.models.preparation import prepare as prepare_arrays
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model

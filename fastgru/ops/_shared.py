@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import reference
-from .._checks import Array
+from .._arrays import Array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 GivenArray = TypeVar("GivenArray", Array, Array | None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _checks, _core, activations
-from .._checks import Array
+from .._arrays import Array
 from ..activations import Activation
 from ._shared import contiguous, documented
 

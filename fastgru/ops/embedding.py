@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _checks, _core
-from .._checks import Array
+from .._arrays import Array
 from ._shared import contiguous, documented
 
 

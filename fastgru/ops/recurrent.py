@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks, _core, activations, reference
-from .._checks import Array
+from .._arrays import Array
 from .._core import (
     GRUCache,
     LSTMCache,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .. import _checks, _core
-from .._checks import Array
+from .._arrays import Array
 from ._shared import contiguous, documented
 
 

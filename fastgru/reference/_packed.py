@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _checks
-from .._checks import Array
+from .._arrays import Array
 
 
 @dataclass(frozen=True, slots=True)

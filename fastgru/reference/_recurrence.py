@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .._checks import Array, RecurrentShape
+from .._arrays import Array
+from .._checks import RecurrentShape
 
 Given = TypeVar("Given", bound=tuple[Array | None, ...])
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from .. import _checks, activations
-from .._checks import Array
+from .._arrays import Array
 from ..activations import Activation
 from ._recurrence import deliver
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _checks, activations
-from .._checks import Array
+from .._arrays import Array
 from ..activations import Activation
 
 

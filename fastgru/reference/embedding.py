@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _checks
-from .._checks import Array
+from .._arrays import Array
 
 
 def embedding_forward(ids: Array, table: Array) -> Array:

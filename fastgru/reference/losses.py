@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _checks
-from .._checks import Array
+from .._arrays import Array
 from .elementwise import sigmoid
 
 _CLIP = 1e-7  # Keras' backend epsilon

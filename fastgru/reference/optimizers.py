@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .. import _checks
-from .._checks import Array
+from .._arrays import Array
 
 
 def adam_update(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _checks, activations
-from .._checks import Array
+from .._arrays import Array
 from ..activations import Activation
 from ._packed import PackedSimpleRNN, unpack
 from ._recurrence import (

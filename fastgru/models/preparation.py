@@ -249,6 +249,8 @@ def _of_classes(class_weight: Any, y: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"class_weight: expected a dict of weights by class, got {class_weight!r}")
     for key, weight in class_weight.items():
+        if not isinstance(key, int | float | np.number) or key != np.floor(key):
+            raise TypeError(f"class_weight: expected classes as keys, integers, got {key!r}")
         if not is_number(weight):
             raise TypeError(f"class_weight: expected numbers, got {weight!r} for class {key!r}")
         if not 0 <= weight < math.inf:

@@ -6,6 +6,7 @@ Neither holds pickles. In an ``.npz`` the text is a member of the zip archive, `
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from collections.abc import Callable
@@ -54,6 +55,10 @@ def write(path: Path, archive: Archive, overwrite: bool = True) -> None:
 
 def atomically(path: Path, write_to: Callable[[Path], None]) -> None:
     """Have a file written under a name of its own and, when it is whole, put it in its place."""
+    if path.is_file():
+        path = path.resolve()  # a link stays, what it leads to is replaced
+    elif not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     # A name of its own: threads may save at once, and a killed process leaves its file behind.
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
@@ -94,9 +99,13 @@ def checked_path(filepath: str | os.PathLike[str]) -> Path:
 
     Raises
     ------
+    TypeError
+        If it is no path.
     ValueError
-        If it is neither ``.npz`` nor ``.safetensors``.
+        If it ends neither in ``.npz`` nor in ``.safetensors``.
     """
+    if not isinstance(filepath, str | os.PathLike):
+        raise TypeError(f"filepath: expected a path, got {type(filepath).__name__}")
     path = Path(filepath)
     if path.suffix not in (".npz", ".safetensors"):
         raise ValueError(

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from fastgru._archive import checked_path
+from fastgru._numbers import checked_count, is_number
 from fastgru.callbacks.base import Callback, Logs
+
+
+def _require_number(name: str, value: Any) -> None:
+    if not is_number(value):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
 
 
 class MonitorCallback(Callback):
@@ -38,6 +44,9 @@ class MonitorCallback(Callback):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"mode: expected 'auto', 'min' or 'max', got {mode!r}")
+        _require_number("min_delta", min_delta)
+        if baseline is not None:
+            _require_number("baseline", baseline)
         self.monitor = monitor
         self.mode = mode
         self.best = baseline
@@ -117,11 +126,13 @@ class EarlyStopping(MonitorCallback):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
-        self.patience = patience
+        if baseline is not None:
+            _require_number("baseline", baseline)
+        self.patience = checked_count("patience", patience, least=0)
         self.verbose = verbose
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = checked_count("start_from_epoch", start_from_epoch, least=0)
         self._begin()
 
     def _begin(self) -> None:
@@ -211,8 +222,8 @@ class ModelCheckpoint(MonitorCallback):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
+        checked_path(filepath)  # now, not after an epoch
         self.filepath = os.fspath(filepath)
-        checked_path(self.filepath)  # now, not after an epoch
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
@@ -325,12 +336,13 @@ class ReduceLROnPlateau(MonitorCallback):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
+        _require_number("factor", factor)
         if not 0 <= factor < 1:
             raise ValueError(f"factor: expected a number of at least 0 and below 1, got {factor!r}")
         self.factor = factor
-        self.patience = patience
+        self.patience = checked_count("patience", patience, least=0)
         self.verbose = verbose
-        self.cooldown = cooldown
+        self.cooldown = checked_count("cooldown", cooldown, least=0)
         self.min_lr = min_lr
         self.wait = self.cooldown_counter = 0
 

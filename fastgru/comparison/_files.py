@@ -88,10 +88,13 @@ def read_table(path: str, delimiter: str | None = None) -> Table:
     Raises
     ------
     ValueError
-        If the file is empty, no text, or a line has too few or too many columns.
+        If the file is empty, no text, or a line has too few or too many columns, or the delimiter
+        is no character that can stand between them.
     OSError
         If it can't be read.
     """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise ValueError(f"--delimiter: expected one character, got {delimiter!r}")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = file.readline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -71,8 +72,11 @@ def _count(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print the table, write what is wanted; return the exit status."""
-    try:
-        if options.picture:  # what is missing shall be known before the work is done
+    try:  # what is missing shall be known before the work is done
+        for path in filter(None, (options.picture, options.markdown, options.csv)):
+            if not Path(path).absolute().parent.is_dir():
+                raise FileNotFoundError(f"{path}: there is no such folder")
+        if options.picture:
             from fastgru.plot import require_matplotlib
 
             require_matplotlib()

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgru import _progress
 from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList, History
-from fastgru.models import data
+from fastgru.models import _progress, data
 from fastgru.models.data import Arrays, Source
 from fastgru.models.passes import Pass
 from fastgru.models.preparation import prepare

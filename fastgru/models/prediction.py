@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgru import _progress
 from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList
+from fastgru.models import _progress
 from fastgru.models.data import Arrays, Batch, Source
 from fastgru.models.preparation import samples_of
 from fastgru.models.ragged import Ragged

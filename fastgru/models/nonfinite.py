@@ -12,7 +12,8 @@ import numpy as np
 
 from fastgru import backend
 from fastgru.layers.nesting import held_by
-from fastgru.tracing import LABELS, LayerTrace, Recorder, named_cells, unchanged_states
+from fastgru.tracing.recorder import Recorder, named_cells, unchanged_states
+from fastgru.tracing.traces import LABELS, LayerTrace
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model

@@ -367,3 +367,25 @@ def test_a_model_on_the_reference_operations_from_end_to_end():
             model = make_model("float64")
             histories.append(model.fit(IDS, Y, batch_size=8, epochs=5, verbose=0).history["loss"])
     np.testing.assert_allclose(histories[0], histories[1], rtol=1e-9)
+
+
+def test_stateful_layers_refuse_a_batch_of_another_size_before_anything_is_changed():
+    model = Sequential([GRU(3, stateful=True, batch_input_shape=(4, 5, 2))])
+    model.compile("sgd", "mse")
+    x, y = np.ones((7, 5, 2), np.float32), np.ones((7, 3), np.float32)
+    weights, states = model.get_weights(), model.layers[0].states
+    for use, where in [
+        (lambda: model.fit(x, y, batch_size=4, verbose=0), "x: "),
+        (lambda: model.evaluate(x, y, batch_size=4, verbose=0), "x: "),
+        (lambda: model.predict(x, batch_size=4, verbose=0), "x: "),
+        (
+            lambda: model.fit(x[:4], y[:4], validation_data=(x, y), batch_size=4, verbose=0),
+            "validation_data: x: ",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=f"{where}gru.*: stateful, built for batches of 4, "):
+            use()
+        for old, new in zip(weights, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+        assert model.layers[0].states is states
+    model.fit(x, y, batch_size=4, steps_per_epoch=1, verbose=0)

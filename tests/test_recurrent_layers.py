@@ -304,7 +304,7 @@ def test_a_stateful_model_is_fitted_batch_by_batch(operations):
     model.reset_states()
     np.testing.assert_array_equal(found[:2], model(X[:2]))
     np.testing.assert_array_equal(found[2:], model(X[2:]))
-    with pytest.raises(ValueError, match="stateful, built for batches of 2, got a batch of 4"):
+    with pytest.raises(ValueError, match="stateful, built for batches of 2, got 4 samples"):
         model.predict(X, batch_size=4, verbose=0)
 
 

@@ -13,7 +13,13 @@ from fastgru.models import _progress, data
 from fastgru.models.data import Arrays, Source
 from fastgru.models.passes import Pass
 from fastgru.models.preparation import prepare
-from fastgru.models.sources import BATCH, EpochIterator, is_stream, source_of
+from fastgru.models.sources import (
+    BATCH,
+    EpochIterator,
+    is_stream,
+    require_even_batches,
+    source_of,
+)
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model
@@ -73,6 +79,10 @@ def fit(
         shuffle=plan.shuffle,
     )
     source, held_out = _held_out(model, source, plan, validation_split, validation_data)
+    require_even_batches(model, source, plan.steps_per_epoch)
+    if held_out is not None:
+        where = "validation_split: " if validation_data is None else "validation_data: "
+        require_even_batches(model, held_out.source, plan.validation_steps, where)
     history, bars = History(), _progress.for_verbosity(plan.verbose)
     called = CallbackList(
         [*CallbackList(callbacks).callbacks, *bars, history],
@@ -208,6 +218,7 @@ def evaluate(
     steps = optional_count("steps", steps)
     checked_count("batch_size", batch_size, BATCH)
     source = source_of(model, x, y, sample_weight, batch_size=batch_size)
+    require_even_batches(model, source, steps)
     tested = Pass(model)
     tested.fit_to(source.example())
     tested.find_penalties()

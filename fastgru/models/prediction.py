@@ -13,7 +13,7 @@ from fastgru.models import _progress
 from fastgru.models.data import Arrays, Batch, Source
 from fastgru.models.preparation import samples_of
 from fastgru.models.ragged import Ragged
-from fastgru.models.sources import BATCH, source_of
+from fastgru.models.sources import BATCH, require_even_batches, source_of
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model
@@ -32,6 +32,7 @@ def predict(
     checked_count("batch_size", batch_size, BATCH)
     steps = optional_count("steps", steps)
     source = source_of(model, x, None, batch_size=batch_size, prepare=_samples)
+    require_even_batches(model, source, steps)
     bars = _progress.for_verbosity(verbose)
     called = CallbackList(
         [*CallbackList(callbacks).callbacks, *bars], model, steps=steps or source.steps

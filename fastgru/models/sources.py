@@ -58,6 +58,26 @@ def source_of(
     return prepare(model, x, y, sample_weight, class_weight, size, where)
 
 
+def require_even_batches(model: Model, source: Source, steps: int | None, where: str = "") -> None:
+    """Require the batches of one size that stateful layers were built for, before a whole pass.
+
+    Raises
+    ------
+    ValueError
+        If there are others.
+    """
+    if steps is not None or not isinstance(source, Arrays) or not source.count:
+        return
+    size = min(source.batch_size, source.count)
+    for layer in model.layers:
+        states = getattr(layer, "states", None)  # of stateful layers only
+        if states and {size, source.count % size or size} != {len(states[0])}:
+            raise ValueError(
+                f"{where}x: {layer.name}: stateful, built for batches of {len(states[0])}, "
+                f"got {source.count} samples in batches of {size}"
+            )
+
+
 def _leaves(x: Any) -> list[Any]:
     if isinstance(x, Mapping):
         return list(x.values())

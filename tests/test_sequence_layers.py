@@ -329,6 +329,18 @@ def test_a_frozen_layer_inside_stays_frozen():
         (lambda: Reshape((3, 3), name="r")(X), ValueError, r"r: target_shape: \(3, 3\) does not"),
         (lambda: Reshape((-1, -1)), ValueError, "target_shape: expected at most one -1"),
         (lambda: Permute((1, 3)), ValueError, "dims: expected 1 to the number of axes"),
+        (lambda: Permute(1), TypeError, "dims: expected a tuple of integers, got 1"),
+        (lambda: Permute(("a",)), TypeError, "dims: expected a positive integer, got 'a'"),
+        (lambda: Reshape(20), TypeError, "target_shape: expected a tuple of integers, got 20"),
+        (lambda: Reshape("20"), TypeError, "target_shape: expected a tuple of integers, got '20'"),
+        (lambda: layers.Flatten()(np.float32(1)), ValueError, r"flatten.*: expected at least 1 di"),
+        (lambda: layers.GRU(3).build(None), TypeError, "input_shape: expected a tuple .*got None"),
+        (
+            lambda: layers.Dense(3).build("ab"),
+            TypeError,
+            "input_shape: expected a tuple .*got 'ab'",
+        ),
+        (lambda: layers.GRU(3).build((2, 3, -1)), ValueError, "expected features on the last axis"),
         (lambda: RepeatVector(0), ValueError, "n: expected a positive integer, got 0"),
         (
             lambda: Sequential([Input((None, 4)), Bidirectional(GRU(3), merge_mode=None)]),

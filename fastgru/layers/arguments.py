@@ -70,7 +70,9 @@ def checked_shape(name: str, shape: Any) -> Shape:
 
 
 def is_nested_shape(shape: Sequence[Any]) -> bool:
-    """Tell a list of shapes, of several inputs, from one shape."""
+    """Tell a list of shapes, of several inputs, from one shape; TypeError if it is neither."""
+    if not isinstance(shape, tuple | list):
+        raise TypeError(f"input_shape: expected a tuple of sizes such as (10, 8), got {shape!r}")
     return bool(len(shape)) and isinstance(shape[0], tuple | list)
 
 

@@ -430,7 +430,7 @@ class Layer(Configurable):
     def expect_features(self, shape: Sequence[int | None]) -> int:
         """Require a known size of the last axis, the built one if the layer is built; return it."""
         features = shape[-1]
-        if not features:
+        if not features or features < 0:
             raise ValueError(f"{self.name}: expected features on the last axis, got shape {shape}")
         if self.built and self.input_shape is not None and features != self.input_shape[-1]:
             raise ValueError(

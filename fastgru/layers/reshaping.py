@@ -12,6 +12,12 @@ from fastgru.layers.arguments import Shape, checked_size
 from fastgru.layers.base import Layer
 
 
+def _sizes(name: str, given: Any) -> Sequence[Any]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise TypeError(f"{name}: expected a tuple of integers, got {given!r}")
+    return given
+
+
 class RepeatVector(Layer):
     """Repeats a vector as the steps of a sequence: (B, F) → (B, n, F).
 
@@ -55,7 +61,8 @@ class Reshape(Layer):
     def __init__(self, target_shape: Sequence[int], **common: Any) -> None:
         super().__init__(**common)
         self.target_shape = tuple(
-            size if size == -1 else checked_size("target_shape", size) for size in target_shape
+            size if size == -1 else checked_size("target_shape", size)
+            for size in _sizes("target_shape", target_shape)
         )
         if self.target_shape.count(-1) > 1:
             raise ValueError(f"target_shape: expected at most one -1, got {self.target_shape}")
@@ -94,6 +101,8 @@ class Flatten(Layer):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return (B, all numbers of a sample)."""
+        if not input_shape:
+            raise ValueError(f"{self.name}: expected at least 1 dimension (batch, …), got shape ()")
         batch, *sizes = input_shape
         return (batch, None if None in sizes else math.prod(s for s in sizes if s is not None))
 
@@ -119,7 +128,7 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], **common: Any) -> None:
         super().__init__(**common)
-        self.dims = tuple(dims)
+        self.dims = tuple(checked_size("dims", axis) for axis in _sizes("dims", dims))
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(f"dims: expected 1 to the number of axes, in any order, got {dims!r}")
 

@@ -168,3 +168,13 @@ def test_names():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("metric", [metrics.Precision, metrics.Recall])
+def test_outputs_that_are_nan_exceed_no_threshold(metric):
+    """As comparisons have it; a model that diverged must not look perfect."""
+    found = metric()
+    found.update_state([1.0, 0.0, 1.0], np.full(3, np.nan))
+    expected = metric()
+    expected.update_state([1.0, 0.0, 1.0], np.full(3, -1.0))
+    assert found.result() == expected.result() < 1

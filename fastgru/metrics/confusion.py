@@ -48,7 +48,9 @@ class _Thresholded(Metric):
             weights = spread(weights, y_pred.shape)
         y_true, y_pred, weights = self.select(y_true, y_pred, weights)
         # The number of thresholds that an output exceeds: the bin it falls into.
-        place = np.searchsorted(self._thresholds, y_pred.reshape(-1), side="left")
+        scores = y_pred.reshape(-1)
+        place = np.searchsorted(self._thresholds, scores, side="left")
+        place[np.isnan(scores)] = 0  # NaN exceeds nothing, though it is sorted last
         ones = (y_true.reshape(-1) != 0).astype(np.float64)
         zeros = 1 - ones
         if weights is not None:

@@ -149,7 +149,11 @@ def _safetensors() -> Any:
 def _write_safetensors(path: Path, archive: Archive) -> None:
     arrays = {name: np.asarray(array, order="C") for name, array in archive.arrays.items()}
     metadata = None if archive.text is None else {_MEMBER: archive.text}
-    _safetensors().numpy.save_file(arrays, path, metadata)
+    safetensors = _safetensors()
+    try:
+        safetensors.numpy.save_file(arrays, path, metadata)
+    except safetensors.SafetensorError as error:  # a full disk, say
+        raise OSError(f"{path}: {error}") from error
 
 
 def _read_safetensors(path: Path) -> Archive:

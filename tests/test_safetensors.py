@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -98,3 +99,28 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     for use in (make_model().save, make_model().load_weights, models.load_model):
         with pytest.raises(ImportError, match=r"pip install 'fastgru\[safetensors\]'"):
             use(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_a_full_disk_is_an_oserror_and_the_old_file_stays(tmp_path, ending):
+    script = f"""
+import os, resource
+from fastgru import Input, Sequential
+from fastgru.layers import Dense
+model = Sequential([Input((60,)), Dense(60)])
+model.save("model.{ending}")
+with open("model.{ending}", "rb") as file:
+    before = file.read()
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
+try:
+    model.save("model.{ending}")
+except OSError:
+    print("refused")
+with open("model.{ending}", "rb") as file:
+    assert file.read() == before
+assert os.listdir() == ["model.{ending}"]
+"""
+    run = [sys.executable, "-c", script]
+    out = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert out.stdout == "refused\n"

@@ -39,10 +39,12 @@ def train(
     forward, backward = (getattr(ops, f"{cell}_{way}") for way in ("forward", "backward"))
     weights = [arrays[name] for name in ("kernel", "recurrent_kernel", "bias")]
     x, dy = arrays["x"], arrays["dy"]
+    # As a layer does: the compiled operations write where the gradients belong. NumPy would copy.
+    out = None if ops is reference else tuple(np.empty_like(w) for w in weights)
 
     def run() -> Any:
         y, *_, cache = forward(x, *weights, training=True, recompute=recompute)
-        return y, *backward(dy, cache)[:4]
+        return y, *backward(dy, cache, out=out)[:4]
 
     return run, lambda results: dict(zip(NAMES, results, strict=True))
 

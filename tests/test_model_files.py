@@ -603,3 +603,13 @@ def test_what_does_not_fit_may_be_skipped(tmp_path):
     assert same(after[:-4], model.get_weights()[:-2]) and same(after[-4:], before[-4:])
     with pytest.raises(ValueError, match="holds the weights of another model"):
         wider.load_weights(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("thing", [5, None, Dense(3), Sequential])
+def test_what_is_no_model_is_refused(tmp_path, thing):
+    message = f"model: expected a model, got {type(thing).__name__}"
+    with pytest.raises(TypeError, match=message):
+        models.save_model(thing, tmp_path / "model.npz")
+    with pytest.raises(TypeError, match=message):
+        models.clone_model(thing)
+    assert not os.listdir(tmp_path)

@@ -45,13 +45,21 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     ValueError
         If the path ends otherwise.
     TypeError
-        If the configuration of a layer holds what JSON does not.
+        If it is no model, or the configuration of a layer holds what JSON does not.
     OSError
         If the file can't be written, or is there and `overwrite` is False (FileExistsError). What
         was there is then as it was.
     """
+    _require_model(model)
     path = _archive.checked_path(filepath)
     _archive.write(path, _packed(model), overwrite)
+
+
+def _require_model(model: Any) -> None:
+    from fastgru.models.network import Network
+
+    if not isinstance(model, Network):
+        raise TypeError(f"model: expected a model, got {type(model).__name__}")
 
 
 def load_model(
@@ -139,6 +147,7 @@ def clone_model(
     """
     if input_tensors is not None:
         raise NotImplementedError("clone_model: the argument input_tensors is not served")
+    _require_model(model)
     config = model.get_config()
     if clone_function is not None:
         config = _cloned_by(clone_function, model, config)

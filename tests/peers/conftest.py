@@ -39,3 +39,22 @@ def _torch_seed() -> None:
     """Start every test from the same random state of torch, where it is loaded."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def double_precision() -> Iterator[None]:
+    """Have Keras compute in double precision, as it does by itself on TensorFlow only."""
+    import keras
+    from keras.src.backend.common import dtypes
+
+    narrowing = dtypes.BIT64_TO_BIT32_DTYPE
+    narrow = narrowing["float64"]
+    narrowing["float64"] = "float64"
+    # The policy too: asked for once, it stays what floatx was then.
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
+    narrowing["float64"] = narrow

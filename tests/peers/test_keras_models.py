@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -16,7 +17,6 @@ import pytest
 import random_models
 import torch
 from keras.src import backend
-from keras.src.backend.common import dtypes
 
 import fastgru
 from fastgru.layers import Dropout
@@ -25,19 +25,10 @@ CASES = int(os.environ.get("FASTGRU_RANDOM_CASES", "200"))
 
 
 @pytest.fixture(autouse=True)
-def _in_double(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let Keras compute all in float64: its rule of promotion says float32 for products, means."""
-    promote = dtypes.result_type
-
-    def result_type(*given: Any) -> str:
-        names = [str(d).removeprefix("torch.") for d in given]
-        return "float64" if "float64" in names else promote(*given)
-
-    monkeypatch.setattr(dtypes, "result_type", result_type)
-    keras.config.set_floatx("float64")
+def _in_double(double_precision: None) -> Iterator[None]:
+    """Let Keras and fastgru compute all in float64."""
     fastgru.backend.set_floatx("float64")
     yield
-    keras.config.set_floatx("float32")
     fastgru.backend.set_floatx("float32")
 
 

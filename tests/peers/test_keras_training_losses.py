@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from keras.src.backend.common.masking import set_keras_mask
-from keras_training import double_precision  # noqa: F401
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 import fastgru

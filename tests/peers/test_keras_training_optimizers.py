@@ -8,7 +8,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from keras_training import double_precision  # noqa: F401
 
 import fastgru
 from fastgru.layers.parameters import Weight, gather

@@ -7,7 +7,7 @@ import pytest
 
 import fastgru
 from fastgru import Sequential, reference
-from fastgru.callbacks import Callback
+from fastgru.callbacks import Callback, LambdaCallback
 from fastgru.layers import GRU, Activation, Dense, Dropout, Embedding
 from fastgru.losses import BinaryCrossentropy, MeanSquaredError
 from fastgru.optimizers import Adam
@@ -389,3 +389,19 @@ def test_stateful_layers_refuse_a_batch_of_another_size_before_anything_is_chang
             np.testing.assert_array_equal(old, new)
         assert model.layers[0].states is states
     model.fit(x, y, batch_size=4, steps_per_epoch=1, verbose=0)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "mae"])
+def test_evaluating_while_a_model_trains_leaves_the_training_metrics(metric):
+    def history(callback):
+        fastgru.set_random_seed(3)
+        model = Sequential([Dense(1, "sigmoid", input_shape=(3,))])
+        model.compile("adam", "binary_crossentropy", metrics=[metric])
+        x = np.random.default_rng(0).normal(size=(12, 3))
+        y = x[:, :1] > 0
+        between = LambdaCallback(on_train_batch_end=lambda *_: callback(model, x[:5], y[:5]))
+        return model.fit(x, y, 4, epochs=2, verbose=0, callbacks=[between]).history
+
+    expected = history(lambda model, x, y: None)
+    assert history(lambda model, x, y: model.evaluate(x, y, verbose=0)) == expected
+    assert history(lambda model, x, y: model.test_on_batch(x, y)) == expected

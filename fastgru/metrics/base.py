@@ -35,9 +35,12 @@ class Metric(Configurable):
         Which way is better, for callbacks that keep the best.
     takes_logits_of : frozenset of str
         Activations in front of which the metric may stand as well as behind them.
+    held : bool
+        Whether a caller may hold the object and read it: it was not made from a name.
     """
 
     direction = "up"
+    held = True
     takes_logits_of: frozenset[str] = frozenset()
 
     def __init__(self, name: str | None = None, dtype: Any = None, **unknown: Any) -> None:

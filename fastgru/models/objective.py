@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Target:
     def fit_to(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Choose the metrics that fit labels and outputs of these shapes; require that all do."""
         every = [
-            (metrics.for_shapes(metric, y_shape, output_shape), weighted)
+            (metrics.for_shapes(_own(metric), y_shape, output_shape), weighted)
             for given, weighted in ((self._metrics, False), (self._weighted, True))
             for metric in given
         ]
@@ -104,6 +105,14 @@ class Target:
                 metric.add(y, plain, how_much)
             else:
                 metric.add(y, y_pred, how_much, self.logits)
+
+
+def _own(metric: metrics.Metric | str) -> metrics.Metric | str:
+    """Return a metric that no other pass adds to, unless a caller may hold it.
+
+    Threads may evaluate at once, and a callback may while the model trains.
+    """
+    return metric if isinstance(metric, str) or metric.held else copy.deepcopy(metric)
 
 
 def _new_name(prefix: str, name: str, weighted: bool, taken: list[str]) -> str:
@@ -233,7 +242,12 @@ def _metrics(argument: str, given: Any, output: str | None = None) -> list[metri
         given = _only(argument, given)
     if output is None and isinstance(given, list | tuple) and len(given) == 1:
         given = given[0]  # Keras allows a list for each output where there is but one
-    return [metrics.check(m) for m in (given if isinstance(given, list | tuple) else [given])]
+    listed = given if isinstance(given, list | tuple) else [given]
+    found = [metrics.check(m) for m in listed]
+    for metric in found:
+        if isinstance(metric, metrics.Metric) and not any(metric is one for one in listed):
+            metric.held = False
+    return found
 
 
 def _check_names(found: list[metrics.Metric | str]) -> None:

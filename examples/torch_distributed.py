@@ -62,6 +62,7 @@ def main() -> None:
             print(f"step {step:4}: loss {losses[step]:.4f}")
         if options.save:
             torch.save({"weights": model.state_dict(), "losses": losses}, options.save)
+    dist.barrier()  # a process that ends while another still sends may abort
     dist.destroy_process_group()
 
 

@@ -82,6 +82,8 @@ from fastgru.layers import (
     Embedding,
     Flatten,
     GlobalAveragePooling1D,
+    GlobalAvgPool1D,
+    GlobalMaxPool1D,
     GlobalMaxPooling1D,
     GRUCell,
     Input,
@@ -96,6 +98,8 @@ from fastgru.layers import (
     SimpleRNNCell,
     SpatialDropout1D,
     TimeDistributed,
+    add,
+    concatenate,
 )
 from fastgru.losses import (
     BinaryCrossentropy,
@@ -141,7 +145,7 @@ from fastgru.optimizers import (
     Optimizer,
     RMSprop,
 )
-from fastgru.utils import pad_sequences, set_random_seed, to_categorical
+from fastgru.utils import PyDataset, Sequence, pad_sequences, set_random_seed, to_categorical
 
 if _TYPE_CHECKING:
     from fastgru import plot
@@ -150,10 +154,6 @@ if _TYPE_CHECKING:
 
 __all__ = [
     "AUC",
-    "GRU",
-    "LSTM",
-    "RNN",
-    "SGD",
     "Accuracy",
     "Activation",
     "Adam",
@@ -179,8 +179,11 @@ __all__ = [
     "FalseNegatives",
     "FalsePositives",
     "Flatten",
+    "GRU",
     "GRUCell",
     "GlobalAveragePooling1D",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
     "GlobalMaxPooling1D",
     "GlorotNormal",
     "GlorotUniform",
@@ -192,6 +195,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "KLDivergence",
+    "LSTM",
     "LSTMCell",
     "LambdaCallback",
     "Layer",
@@ -215,7 +219,9 @@ __all__ = [
     "Permute",
     "Perplexity",
     "Precision",
+    "PyDataset",
     "RMSprop",
+    "RNN",
     "RandomNormal",
     "RandomUniform",
     "Recall",
@@ -223,6 +229,8 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "RootMeanSquaredError",
+    "SGD",
+    "Sequence",
     "Sequential",
     "SimpleRNN",
     "SimpleRNNCell",
@@ -241,10 +249,12 @@ __all__ = [
     "Zeros",
     "__version__",
     "activations",
+    "add",
     "backend",
     "callbacks",
     "clear_session",
     "compare",
+    "concatenate",
     "constraints",
     "current_ops",
     "get_num_threads",

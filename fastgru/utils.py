@@ -12,7 +12,48 @@ from fastgru._arrays import to_array
 from fastgru.backend import clear_session
 from fastgru.preprocessing.sequence import pad_sequences
 
-__all__ = ["clear_session", "pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "pad_sequences",
+    "set_random_seed",
+    "to_categorical",
+]
+
+
+class PyDataset:
+    """Batches by number, as `fit`, `evaluate` and `predict` take them: a base for one's own.
+
+    A subclass gives `__len__`, the number of batches, and `__getitem__(index)`, which returns
+    (x, y) or (x, y, sample_weight). Objects that are no PyDataset but have both serve as well.
+
+    Parameters
+    ----------
+    workers, use_multiprocessing, max_queue_size
+        Hints of Keras, without effect: batches are made when they are wanted.
+    """
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Any:
+        """Return one batch."""
+        raise NotImplementedError
+
+    def on_epoch_end(self) -> None:
+        """Do what is to be done between epochs."""
+
+
+Sequence = PyDataset
 
 
 def set_random_seed(seed: int) -> None:

@@ -460,3 +460,28 @@ def parts():
 def test_errors(use, error, message):
     with pytest.raises(error, match=message):
         use(*parts())
+
+
+def test_a_model_names_its_tensors():
+    a, b = fastgru.layers.Input((3,)), fastgru.layers.Input((3,))
+    total = fastgru.layers.add([a, b])
+    both = Model([a, b], fastgru.layers.concatenate([total, a]))
+    assert both.input == [a, b] and both.output.shape == (None, 6)
+    single = Model(a, fastgru.layers.Dense(2)(a))
+    assert single.input is a and single.trainable_variables == single.trainable_weights
+    x, y = np.ones((2, 3), "float32"), np.full((2, 3), 2, "float32")
+    np.testing.assert_array_equal(both([x, y]), [[3, 3, 3, 1, 1, 1]] * 2)
+
+
+def test_a_dataset_of_ones_own_feeds_fit():
+    class Batches(fastgru.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return np.full((4, 2), index, "float32"), np.zeros((4, 1), "float32")
+
+    x = fastgru.layers.Input((2,))
+    model = Model(x, fastgru.layers.Dense(1)(x))
+    model.compile("sgd", "mse")
+    assert len(model.fit(Batches(workers=2), epochs=2, verbose=0).history["loss"]) == 2

@@ -13,7 +13,7 @@ from fastgru.layers.dropout import Dropout, SpatialDropout1D
 from fastgru.layers.embedding import Embedding
 from fastgru.layers.input_layer import Input, InputLayer
 from fastgru.layers.masking import Masking
-from fastgru.layers.merging import Add, Concatenate
+from fastgru.layers.merging import Add, Concatenate, add, concatenate
 from fastgru.layers.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from fastgru.layers.recurrent import (
     GRU,
@@ -40,6 +40,8 @@ __all__ = [
     "GRU",
     "GRUCell",
     "GlobalAveragePooling1D",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
     "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
@@ -55,10 +57,15 @@ __all__ = [
     "SimpleRNNCell",
     "SpatialDropout1D",
     "TimeDistributed",
+    "add",
+    "concatenate",
     "deserialize",
     "get",
     "serialize",
 ]
+
+# Keras' short names.
+GlobalAvgPool1D, GlobalMaxPool1D = GlobalAveragePooling1D, GlobalMaxPooling1D
 
 _REGISTRY: Registry[Layer] = Registry(
     "layer",

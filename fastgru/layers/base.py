@@ -310,6 +310,21 @@ class Layer(Configurable):
         return [w for w in self._weights if not w.trainable]
 
     @property
+    def variables(self) -> list[Weight]:
+        """All weights, by Keras' other name."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Weight]:
+        """The weights that training moves, by Keras' other name."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Weight]:
+        """The weights that training leaves alone, by Keras' other name."""
+        return self.non_trainable_weights
+
+    @property
     def trainable(self) -> bool:
         """Whether training moves the weights; a change holds from the next fit on."""
         return self._trainable

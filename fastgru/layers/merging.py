@@ -149,3 +149,13 @@ class Add(Merge):
 def _summed_to(dy: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     axes = tuple(i for i, size in enumerate(shape) if size != dy.shape[i])
     return dy.sum(axis=axes, keepdims=True) if axes else dy
+
+
+def add(inputs: Sequence[Any], **common: Any) -> Any:
+    """Return the sum of inputs: :class:`Add`, called at once."""
+    return Add(**common)(inputs)
+
+
+def concatenate(inputs: Sequence[Any], axis: int = -1, **common: Any) -> Any:
+    """Return inputs joined along an axis: :class:`Concatenate`, called at once."""
+    return Concatenate(axis=axis, **common)(inputs)

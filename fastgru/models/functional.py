@@ -111,6 +111,16 @@ class Functional(Model):
         return self._output_names or [tensor.node.layer.name for tensor in self._graph.outputs]
 
     @property
+    def input(self) -> Any:
+        """The model's input tensor, or the list of them if it was made with a list."""
+        return list(self.inputs) if self._in_list else self.inputs[0]
+
+    @property
+    def output(self) -> Any:
+        """The model's output tensor, or the list of them if it was made with a list."""
+        return list(self.outputs) if self._out_list else self.outputs[0]
+
+    @property
     def input_shape(self) -> Any:  # type: ignore[override]
         """The shape of the input, with None for sizes that may vary; a list for several inputs."""
         return self._plan.shapes_of(self.inputs, self._in_list)

@@ -36,6 +36,7 @@ FLAGS = (
 
 AVX2 = "-mavx2 -mfma"
 AVX512 = f"-mavx512f -mavx512vl -mavx512dq -mavx512bw {AVX2} -mprefer-vector-width=512"
+AMX = f"-mamx-tile -mamx-bf16 {AVX512}"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class InstructionSet:
     vector_bytes: int
     registers: int
     flags: str = ""
+    reals: tuple[str, ...] = ("float", "double")
 
 
 BASELINE = InstructionSet("baseline", 16, 16)
@@ -54,9 +56,17 @@ X86 = [
     InstructionSet("avx2", 32, 16, AVX2),
     InstructionSet("avx512", 64, 32, AVX512),
 ]
+AMX_SET = InstructionSet("amx", 64, 32, AMX, reals=("float",))
 ARM64 = [InstructionSet("neon", 16, 32)]
-# The 16-lane code on AVX2 registers: runs the AVX-512 path where no CPU has it. For tests only.
-AVX2_WIDE = InstructionSet("avx2_wide", 64, 32, f"{AVX2} -Wno-psabi")
+# The 16-lane code on AVX2 registers, and AMX's tiles in plain C, run the paths of AVX-512 and of AMX
+# where no CPU has them. For tests only.
+AVX2_WIDE_FLAGS = f"{AVX2} -Wno-psabi"
+FOR_TESTS = [
+    InstructionSet("avx2_wide", 64, 32, AVX2_WIDE_FLAGS),
+    InstructionSet(
+        "emulated_amx", 64, 32, f"{AVX2_WIDE_FLAGS} -DFASTGRU_EMULATE_TILES", reals=("float",)
+    ),
+]
 
 INSTALL_A_COMPILER = """
 fastgru is compiled from C and needs GCC or Clang, and Python's headers. To install them:
@@ -126,7 +136,9 @@ def core_jobs(compiler, include_dirs: list[str]) -> list[Job]:
     architecture = target_architecture(compiler, include_dirs)
     sets = {"x86-64": X86, "arm64": ARM64}.get(architecture, [BASELINE])
     if architecture == "x86-64" and os.environ.get("FASTGRU_TEST_ISAS") == "1":
-        sets = [*sets, AVX2_WIDE]
+        sets = [*sets, *FOR_TESTS]
+    if architecture == "x86-64" and sys.platform == "linux" and knows(compiler, AMX):
+        sets = [*sets, AMX_SET]
 
     kernels = [
         Job(
@@ -143,7 +155,7 @@ def core_jobs(compiler, include_dirs: list[str]) -> list[Job]:
             isa.flags,
         )
         for isa in sets
-        for real in ("float", "double")
+        for real in isa.reals
     ]
     have = {f"FASTGRU_HAVE_{isa.name.upper()}": "1" for isa in sets}
     others = [
@@ -221,6 +233,12 @@ def target_architecture(compiler, include_dirs: list[str]) -> str:
     if "__x86_64__" in macros:
         return "x86-64"
     return "arm64" if "__aarch64__" in macros else "other"
+
+
+def knows(compiler, flags: str) -> bool:
+    """Return whether the compiler takes some flags: GCC knows AMX since version 11."""
+    probe = [*compiler.compiler_so, *flags.split(), "-E", "-x", "c", os.devnull]
+    return subprocess.run(probe, capture_output=True).returncode == 0
 
 
 def native(flags: str) -> list[str]:

@@ -27,6 +27,21 @@ static int has_avx512(void) {
     if (!has_avx2() || (saved_registers() & zmm) != zmm) return 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & needed) == needed;
 }
+
+#ifdef FASTGRU_HAVE_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Matrix tiles: Linux gives a process the registers once it asks for them. */
+static int has_amx(void) {
+    const unsigned tiles = 0x60000, amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+    const unsigned ask_for_registers = 0x1023, tile_registers = 18;
+    unsigned a, b, c, d;
+    if (!has_avx512() || (saved_registers() & tiles) != tiles) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & amx_bf16) || !(d & amx_tile)) return 0;
+    return syscall(SYS_arch_prctl, ask_for_registers, tile_registers) == 0;
+}
+#endif
 #endif
 
 static int always(void) { return 1; }
@@ -58,6 +73,12 @@ KERNELS(avx2)
 #ifdef FASTGRU_HAVE_AVX512
 KERNELS(avx512)
 #endif
+#ifdef FASTGRU_HAVE_AMX
+extern const fastgru_kernels fastgru_kernels_amx_float;
+#endif
+#ifdef FASTGRU_HAVE_EMULATED_AMX
+extern const fastgru_kernels fastgru_kernels_emulated_amx_float;
+#endif
 
 /* From the plainest to the best. */
 static const instruction_set SETS[] = {
@@ -70,11 +91,17 @@ static const instruction_set SETS[] = {
 #ifdef FASTGRU_HAVE_AVX2_WIDE
     SET(avx2_wide, has_avx2),
 #endif
+#ifdef FASTGRU_HAVE_EMULATED_AMX
+    {has_avx2, {&fastgru_kernels_emulated_amx_float, &fastgru_kernels_avx2_wide_double}},
+#endif
 #ifdef FASTGRU_HAVE_AVX2
     SET(avx2, has_avx2),
 #endif
 #ifdef FASTGRU_HAVE_AVX512
     SET(avx512, has_avx512),
+#endif
+#ifdef FASTGRU_HAVE_AMX /* for float32 alone */
+    {has_amx, {&fastgru_kernels_amx_float, &fastgru_kernels_avx512_double}},
 #endif
 };
 

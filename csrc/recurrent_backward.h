@@ -76,6 +76,26 @@ static int groups_of_w(const shape *s, blocks *groups) {
 /* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
 #define ROWS_AT_A_TIME 256
 
+/* Whether the products go through matrix tiles: those of a chunk, if it fills some, and those of a step, if U comes
+ * from L2 or meets so many rows that it may come from further away: its pieces are half as large again. The answer does
+ * not depend on the number of threads. */
+INLINE int chunks_use_tiles(const shape *s) {
+    return USE_TILES(rows_in_a_chunk(s, ROWS_AT_A_TIME) >= TILE_DEPTH && s->units >= LANES);
+}
+INLINE int steps_use_tiles(const shape *s) {
+    const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
+    return USE_TILES(chunks_use_tiles(s) && s->batch >= TILE_LINES &&
+                     (bytes_of_u <= 3 << 19 || s->batch >= 4 * TILE_LINES));
+}
+
+/* Elements of a right-hand side, and of a transposed left-hand side, ready for products. */
+INLINE ptrdiff_t right_size(int tiles, ptrdiff_t depth, ptrdiff_t columns) {
+    return tiles ? pieces_size(columns, depth) : plain_size(depth, columns);
+}
+INLINE ptrdiff_t left_size(int tiles, ptrdiff_t row_count, ptrdiff_t columns) {
+    return tiles ? pieces_size(columns, row_count) : lines_size(row_count, columns);
+}
+
 typedef struct {
     const fastgru_backward *args;
     const shape *shape;
@@ -95,6 +115,7 @@ typedef struct {
     REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
     REAL *dc;         /* LSTM: likewise */
     REAL *carried;    /* (B, Hs): a product that has to be scaled, or GRU, reset before: to r * h */
+    REAL *scratch;    /* each member's, where products go through tiles */
     REAL *made_again; /* rows of the cache, chunk by chunk */
     forward_pass *again; /* what makes them; NULL where the cache has all */
     fastgru_barrier ready;
@@ -104,28 +125,30 @@ INLINE int copies_inputs(const shape *s) { return places_of(s) || s->input_copie
 INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
 
 /* Lays the buffers out and returns where they end. */
-static REAL *lay_out_backward(backward_pass *b, const shape *s, REAL *buffer) {
+static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REAL *buffer) {
+    const int by_chunk = chunks_use_tiles(s), by_step = steps_use_tiles(s);
     const ptrdiff_t h = s->units, chunk = rows_in_a_chunk(s, ROWS_AT_A_TIME),
                     bhs = s->batch * stride_of_units(s);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_u(s, groups); g-- > 0;)
-        b->u_transposed[g] = take(&buffer, plain_size(groups[g].count * h, h));
+        b->u_transposed[g] = take(&buffer, right_size(by_step, groups[g].count * h, h));
     for (int g = groups_of_w(s, groups); g-- > 0;)
-        b->w_transposed[g] = take(&buffer, plain_size(groups[g].count * h, s->inputs));
+        b->w_transposed[g] = take(&buffer, right_size(by_chunk, groups[g].count * h, s->inputs));
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        b->packed[g] = take(&buffer, plain_size(chunk, groups[g].count * h));
-    b->candidate_transposed = take(&buffer, resets_before(s) ? plain_size(h, h) : 0);
+        b->packed[g] = take(&buffer, right_size(by_chunk, chunk, groups[g].count * h));
+    b->candidate_transposed = take(&buffer, resets_before(s) ? right_size(by_step, h, h) : 0);
     b->derivatives = take(&buffer, chunk * derivatives_stride(s));
     const ptrdiff_t inputs = maximum(1, s->input_copies), states = maximum(1, s->state_copies);
     b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
     b->befores = take(&buffer, copies_states(s) ? chunk * states * stride_of_units(s) : 0);
-    b->packed_inputs = take(&buffer, inputs * lines_size(chunk, s->inputs));
-    b->packed_befores = take(&buffer, states * lines_size(chunk, h));
-    b->packed_resets = take(&buffer, resets_before(s) ? lines_size(chunk, h) : 0);
+    b->packed_inputs = take(&buffer, inputs * left_size(by_chunk, chunk, s->inputs));
+    b->packed_befores = take(&buffer, states * left_size(by_chunk, chunk, h));
+    b->packed_resets = take(&buffer, resets_before(s) ? left_size(by_chunk, chunk, h) : 0);
     b->dx = take(&buffer, s->schedule || s->input_copies ? chunk * row_stride(s->inputs) : 0);
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
     b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);
+    b->scratch = take(&buffer, chunks_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
     b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
     return buffer;
 }
@@ -133,37 +156,60 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, REAL *buffer) {
 static size_t backward_workspace(const shape *s, int threads) {
     backward_pass b;
     REAL origin;
-    const size_t size = (size_t)(lay_out_backward(&b, s, &origin) - &origin);
+    const size_t size = (size_t)(lay_out_backward(&b, s, threads, &origin) - &origin);
     return s->recompute ? size + forward_workspace(s, threads) : size;
 }
 
 /* ---- weights, transposed ---- */
 
-/* Some columns of the transposes of one gate's block of a weight matrix, at row `at` of a packed matrix `total` deep. */
-static void pack_transposed(const fastgru_weights *w, int gate, ptrdiff_t depth, ptrdiff_t first,
-                            ptrdiff_t last, REAL *to, ptrdiff_t at, ptrdiff_t total) {
-    pack_plain((const REAL *)w->data + w->gate[gate] + first * w->row, w->column, w->row, depth,
-               last - first, to + first * total, at, total);
+/* Columns [first, last) of the transposes of some gates' weights, one below the other, as a right-hand side. */
+static void transpose_weights(const stacked *m, int tiles, ptrdiff_t first, ptrdiff_t last,
+                              REAL *to) {
+    const ptrdiff_t total = m->count * m->depth;
+    if (!tiles) {
+        for (int g = 0; g < m->count; g++)
+            pack_plain(m->matrix[g] + first * m->column_stride, m->row_stride, m->column_stride,
+                       m->depth, last - first, to + first * total, g * m->depth, total);
+        return;
+    }
+    for (ptrdiff_t j = first; j < last; j += TILE_LINES) {
+        REAL *pieces = to + pieces_size(j, total);
+        for (ptrdiff_t k = 0; k < total; k += TILE_DEPTH, pieces += SPLIT_SIZE)
+            split_stacked(m, k, j, last - j, pieces);
+    }
+}
+
+/* The transposes of a weight matrix' gates that some blocks of derivatives meet. */
+static stacked transposes(const shape *s, const fastgru_weights *w, blocks group,
+                          int (*gate_of)(const shape *, int)) {
+    stacked m = {
+        .count = group.count, .depth = s->units, .row_stride = w->column, .column_stride = w->row};
+    for (int k = 0; k < group.count; k++)
+        m.matrix[k] = (const REAL *)w->data + w->gate[gate_of(s, group.first + k)];
+    return m;
 }
 
 /* The member's columns of the transposes of U and W, as right-hand sides of the products that give dh and dx. */
-static void transpose_weights(const backward_pass *b, const share *part) {
+static void prepare_weights(const backward_pass *b, const share *part) {
     const shape *s = b->shape;
     const fastgru_weights *u = &b->args->recurrent, *w = &b->args->kernel;
-    const ptrdiff_t h = s->units;
+    const int by_step = steps_use_tiles(s);
     blocks groups[MOST_BLOCKS];
     ptrdiff_t first, last;
-    part_of(h, PLAIN * LANES, part->member, part->members, &first, &last);
-    for (int g = groups_of_u(s, groups); g-- > 0;)
-        for (int k = 0; k < groups[g].count; k++)
-            pack_transposed(u, gate_of_u(s, groups[g].first + k), h, first, last,
-                            b->u_transposed[g], k * h, groups[g].count * h);
-    if (resets_before(s)) pack_transposed(u, N, h, first, last, b->candidate_transposed, 0, h);
+    part_of(s->units, PLAIN * LANES, part->member, part->members, &first, &last);
+    for (int g = groups_of_u(s, groups); g-- > 0;) {
+        const stacked m = transposes(s, u, groups[g], gate_of_u);
+        transpose_weights(&m, by_step, first, last, b->u_transposed[g]);
+    }
+    if (resets_before(s)) {
+        const stacked m = transposes(s, u, (blocks){DN, 1}, gate_of_u);
+        transpose_weights(&m, by_step, first, last, b->candidate_transposed);
+    }
     part_of(s->inputs, PLAIN * LANES, part->member, part->members, &first, &last);
-    for (int g = groups_of_w(s, groups); g-- > 0;)
-        for (int k = 0; k < groups[g].count; k++)
-            pack_transposed(w, gate_of_w(s, groups[g].first + k), h, first, last,
-                            b->w_transposed[g], k * h, groups[g].count * h);
+    for (int g = groups_of_w(s, groups); g-- > 0;) {
+        const stacked m = transposes(s, w, groups[g], gate_of_w);
+        transpose_weights(&m, chunks_use_tiles(s), first, last, b->w_transposed[g]);
+    }
 }
 
 /* ---- steps ---- */
@@ -190,6 +236,20 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
                                  const REAL *transposed, REAL *to, int accumulate) {
     const share *part = t->part;
     const ptrdiff_t depth = group.count * b->shape->units;
+    if (steps_use_tiles(b->shape)) {
+        multiply_split(&(split_product){
+            .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
+            .c = rows_at(to + part->first_unit, b->units_stride),
+            .first = t->first,
+            .last = t->last,
+            .b_pieces = transposed + pieces_size(part->first_unit, depth),
+            .depth = depth,
+            .columns = part->last_unit - part->first_unit,
+            .accumulate = accumulate,
+            .scratch = b->scratch + part->member * SPLIT_SCRATCH,
+        });
+        return;
+    }
     multiply_packed(&(packed_product){
         .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
         .c = rows_at(to + part->first_unit, b->units_stride),
@@ -321,33 +381,52 @@ static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
     return rows_at(b->states + states_before(s, c->first_step) * hs, hs);
 }
 
-/* Before the products, the member's share of the rows: the derivatives packed, and the lines of x and h. */
+/* Rows [first, last) of `total`, as the left-hand side of a product with their transpose. */
+static void prepare_left(const shape *s, const rows *from, ptrdiff_t first, ptrdiff_t last,
+                         ptrdiff_t columns, REAL *to, ptrdiff_t total) {
+    if (chunks_use_tiles(s)) split_lines(from, first, last, columns, 1, to, total);
+    else pack_lines(from, first, last, columns, to, total);
+}
+
+/* Likewise the derivatives of a group of blocks, as the right-hand side. */
+static void prepare_right(const backward_pass *b, blocks group, ptrdiff_t first, ptrdiff_t last,
+                          REAL *to, ptrdiff_t total) {
+    const ptrdiff_t h = b->shape->units;
+    const rows from = rows_at(b->derivatives + group.first * h, b->stride);
+    if (chunks_use_tiles(b->shape)) split_lines(&from, first, last, group.count * h, 0, to, total);
+    else
+        pack_plain(row(&from, first), b->stride, 1, last - first, group.count * h, to, first,
+                   total);
+}
+
+/* Before the products, the member's share of the rows: the derivatives, and x and h, ready for them. */
 static chunk prepare_chunk(const backward_pass *b, const share *part, ptrdiff_t first_step,
                            ptrdiff_t end) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, total = offset_of(s, end) - offset_of(s, first_step);
+    const int tiles = chunks_use_tiles(s);
     const chunk c = {first_step, end, total, end < step_count(s)};
     ptrdiff_t first, last;
-    part_of(total, 1, part->member, part->members, &first, &last);
+    part_of(total, tiles ? TILE_DEPTH : 1, part->member, part->members, &first, &last);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        pack_plain(b->derivatives + first * b->stride + groups[g].first * h, b->stride, 1,
-                   last - first, groups[g].count * h, b->packed[g], first, total);
+        prepare_right(b, groups[g], first, last, b->packed[g], total);
     if (copies_inputs(s) || copies_states(s)) copy_rows(b, &c, first, last);
     for (int k = 0; k < maximum(1, s->input_copies); k++) {
         const rows x = rows_of_inputs(b, &c, k);
-        pack_lines(&x, first, last, s->inputs, b->packed_inputs + k * lines_size(total, s->inputs),
-                   total);
+        prepare_left(s, &x, first, last, s->inputs,
+                     b->packed_inputs + k * left_size(tiles, total, s->inputs), total);
     }
     for (int k = 0; k < maximum(1, s->state_copies); k++) {
         const rows before = rows_of_befores(b, &c, k);
-        pack_lines(&before, first, last, h, b->packed_befores + k * lines_size(total, h), total);
+        prepare_left(s, &before, first, last, h, b->packed_befores + k * left_size(tiles, total, h),
+                     total);
     }
     if (resets_before(s)) {
         const ptrdiff_t at = offset_of(s, first_step) - offset_of(s, b->cached_from);
         const rows resets =
             rows_at(b->cache + at * cached_row(s) + CACHED_Q * b->units_stride, cached_row(s));
-        pack_lines(&resets, first, last, h, b->packed_resets, total);
+        prepare_left(s, &resets, first, last, h, b->packed_resets, total);
     }
     return c;
 }
@@ -355,6 +434,19 @@ static chunk prepare_chunk(const backward_pass *b, const share *part, ptrdiff_t 
 /* Some rows of C (+)= A^T D, over all rows of the chunk; D: a group of blocks of the derivatives, packed. */
 static void sum_over_rows(const backward_pass *b, const share *part, REAL *lines, ptrdiff_t units,
                           const chunk *c, int group, int block_count, REAL *to) {
+    if (chunks_use_tiles(b->shape)) {
+        split_product product = {
+            .a_pieces = lines,
+            .c = rows_at(to, gates_of(b->shape) * b->shape->units),
+            .b_pieces = b->packed[group],
+            .depth = c->row_count,
+            .columns = block_count * b->shape->units,
+            .accumulate = c->accumulate,
+        };
+        part_of(units, TILE_DEPTH, part->member, part->members, &product.first, &product.last);
+        multiply_split(&product);
+        return;
+    }
     packed_product product = {
         .a = {.data = lines},
         .transposed = 1,
@@ -374,7 +466,7 @@ static REAL *states_met(const backward_pass *b, const chunk *c, int gate) {
     const shape *s = b->shape;
     if (resets_before(s) && gate == N) return b->packed_resets;
     const int copy = s->state_copies > 1 ? gate : 0;
-    return b->packed_befores + copy * lines_size(c->row_count, s->units);
+    return b->packed_befores + copy * left_size(chunks_use_tiles(s), c->row_count, s->units);
 }
 
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c) {
@@ -386,7 +478,7 @@ static void weight_gradients(const backward_pass *b, const share *part, const ch
     for (int g = 0; g < count; g++) {
         const int of_w = gate_of_w(s, groups[g].first), of_u = gate_of_u(s, groups[g].first);
         const int copy = s->input_copies > 1 ? of_w : 0;
-        REAL *x = b->packed_inputs + copy * lines_size(c->row_count, s->inputs);
+        REAL *x = b->packed_inputs + copy * left_size(chunks_use_tiles(s), c->row_count, s->inputs);
         if (of_w >= 0) sum_over_rows(b, part, x, s->inputs, c, g, groups[g].count, dw + of_w * h);
         if (of_u >= 0)
             sum_over_rows(b, part, states_met(b, c, of_u), h, c, g, groups[g].count, du + of_u * h);
@@ -432,27 +524,42 @@ static void scatter_inputs(const backward_pass *b, const chunk *c, ptrdiff_t fir
 static void input_gradients(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
     const fastgru_backward *args = b->args;
-    const int in_place = !places_of(s) && !s->input_copies;
+    const int in_place = !places_of(s) && !s->input_copies, tiles = chunks_use_tiles(s);
     const ptrdiff_t at = s->schedule ? offset_of(s, c->first_step) : c->first_step;
     REAL *dx = (REAL *)args->dx + at * args->dx_step;
     blocks groups[MOST_BLOCKS];
     const int count = groups_of_w(s, groups);
     for (int g = 0; g < count; g++) {
-        packed_product product = {
-            .a = rows_at(b->derivatives + groups[g].first * s->units, b->stride),
-            .c = !in_place     ? rows_at(b->dx, row_stride(s->inputs))
-                 : s->schedule ? rows_at(dx, args->dx_step)
-                               : rows_of_steps(dx, s->batch, args->dx_batch, args->dx_step),
-            .b = b->w_transposed[g],
-            .depth = groups[g].count * s->units,
-            .columns = s->inputs,
-            .vectors = PLAIN,
-        };
-        part_of(c->row_count, MOST_ROWS, part->member, part->members, &product.first,
-                &product.last);
-        multiply_packed(&product);
-        if (!in_place)
-            scatter_inputs(b, c, product.first, product.last, s->input_copies > 1 ? g : 0, g > 0);
+        const rows from = rows_at(b->derivatives + groups[g].first * s->units, b->stride);
+        const rows to = !in_place     ? rows_at(b->dx, row_stride(s->inputs))
+                        : s->schedule ? rows_at(dx, args->dx_step)
+                                      : rows_of_steps(dx, s->batch, args->dx_batch, args->dx_step);
+        ptrdiff_t first, last;
+        part_of(c->row_count, tiles ? TILE_DEPTH : MOST_ROWS, part->member, part->members, &first,
+                &last);
+        if (tiles)
+            multiply_split(&(split_product){
+                .a = from,
+                .c = to,
+                .first = first,
+                .last = last,
+                .b_pieces = b->w_transposed[g],
+                .depth = groups[g].count * s->units,
+                .columns = s->inputs,
+                .scratch = b->scratch + part->member * SPLIT_SCRATCH,
+            });
+        else
+            multiply_packed(&(packed_product){
+                .a = from,
+                .c = to,
+                .first = first,
+                .last = last,
+                .b = b->w_transposed[g],
+                .depth = groups[g].count * s->units,
+                .columns = s->inputs,
+                .vectors = PLAIN,
+            });
+        if (!in_place) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
     }
 }
 
@@ -483,7 +590,7 @@ static void backward_task(void *context, int member, int members) {
     const shape *s = shared->shape;
     const share part = share_of(s, member, members);
     const float_mode mode = flush_denormals();
-    transpose_weights(shared, &part);
+    prepare_weights(shared, &part);
     fastgru_wait(&shared->ready, members);
     for (ptrdiff_t end = step_count(s), first; end > 0; end = first) {
         first = chunk_start(s, end, ROWS_AT_A_TIME);
@@ -494,14 +601,14 @@ static void backward_task(void *context, int member, int members) {
     restore_mode(mode);
 }
 
-static backward_pass begin_backward(const fastgru_backward *args) {
+static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     const shape *s = &args->forward.shape;
     backward_pass b = {.args = args, .shape = s, .cache = args->forward.cache};
     b.units_stride = stride_of_units(s);
     b.stride = derivatives_stride(s);
     b.states = b.cache + cached_states_at(s);
     if (s->cell == FASTGRU_LSTM) b.c_states = b.states + states_size(s);
-    lay_out_backward(&b, s, args->workspace);
+    lay_out_backward(&b, s, threads, args->workspace);
     load_states(s, args->dh_n, b.dh);
     if (b.c_states) load_states(s, args->dc_n, b.dc);
     return b;
@@ -510,7 +617,7 @@ static backward_pass begin_backward(const fastgru_backward *args) {
 /* The forward pass that makes a chunk's rows of the cache again, from the states that were kept. */
 static forward_pass begin_again(backward_pass *b, int threads) {
     backward_pass end_of;
-    REAL *after = lay_out_backward(&end_of, b->shape, b->args->workspace);
+    REAL *after = lay_out_backward(&end_of, b->shape, threads, b->args->workspace);
     forward_pass f = begin_forward(&b->args->forward, threads, after);
     f.again = 1;
     f.cache = b->made_again;
@@ -540,7 +647,7 @@ static void backward(const fastgru_backward *args) {
     const shape *s = &args->forward.shape;
     const ptrdiff_t h = s->units;
     const int threads = threads_for(s, args->threads);
-    backward_pass b = begin_backward(args);
+    backward_pass b = begin_backward(args, threads);
     forward_pass again;
     if (s->recompute) {
         again = begin_again(&b, threads);

@@ -22,6 +22,7 @@ struct forward_pass {
     REAL *input_bias;     /* as projected rows are ordered; a GRU's z and r include U's bias */
     REAL *candidate_bias; /* GRU, reset after: c_n */
     REAL *inputs;         /* a chunk's rows of x where they can't be read in place */
+    REAL *scratch;        /* each member's, where input projections go through tiles */
     REAL *projected;
     REAL *recurrent; /* products of a few panels, for all rows; each member has its own */
     REAL *dropped;   /* the state that enters the products, a copy for each gate or one for all */
@@ -40,9 +41,10 @@ struct forward_pass {
 /* Rows whose input projections are made together: enough for a product to run at full speed, few enough to stay in
  * L2 until the steps have used them. */
 INLINE ptrdiff_t projected_rows(const shape *s) {
-    const ptrdiff_t fitting =
-        ((ptrdiff_t)1 << 18) / ((ptrdiff_t)sizeof(REAL) * gates_of(s) * padded_units(s));
-    return minimum(maximum(fitting, 32), 512);
+    const int tiles = inputs_use_tiles(s); /* weights in pieces are larger, and want more rows */
+    const ptrdiff_t bytes = (ptrdiff_t)1 << (tiles ? 20 : 18);
+    const ptrdiff_t fitting = bytes / ((ptrdiff_t)sizeof(REAL) * gates_of(s) * padded_units(s));
+    return minimum(maximum(fitting, tiles ? 128 : 32), 512);
 }
 
 INLINE ptrdiff_t recurrent_size(const shape *s) {
@@ -57,6 +59,7 @@ static REAL *lay_out_forward(forward_pass *f, const shape *s, int threads, REAL 
     f->input_bias = take(&buffer, gates_of(s) * hp);
     f->candidate_bias = take(&buffer, hp);
     f->inputs = take(&buffer, chunk * maximum(s->input_copies, 1) * row_stride(s->inputs));
+    f->scratch = take(&buffer, inputs_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
     f->projected = take(&buffer, chunk * gates_of(s) * stride_of_units(s));
     f->recurrent = take(&buffer, threads * recurrent_size(s));
     f->dropped = take(&buffer, s->state_copies * bhs);
@@ -184,12 +187,56 @@ static void gather_inputs(forward_pass *f, const share *part, const chunk_part *
     if (part->units_split) fastgru_wait(&f->ready, part->members);
 }
 
+/* The member's rows of x, where a product finds them: gathered, if need be. */
+static rows rows_of_x(forward_pass *f, const share *part, const chunk_part *c) {
+    const shape *s = f->shape;
+    const fastgru_forward *args = f->args;
+    if (!reads_in_place(f, part)) {
+        const ptrdiff_t stride = maximum(s->input_copies, 1) * f->inputs_stride;
+        gather_inputs(f, part, c);
+        return rows_at(f->inputs + c->area * stride, stride);
+    }
+    const REAL *x = (const REAL *)args->x + part->first_row * args->x_batch;
+    if (s->schedule) return rows_at(x + offset_of(s, c->first_step) * args->x_step, args->x_step);
+    return rows_of_steps(x + c->first_step * args->x_step, part->last_row - part->first_row,
+                         args->x_batch, args->x_step);
+}
+
+/* The product on tiles: gate by gate where each has inputs of its own. */
+static void project_split(const forward_pass *f, const share *part, const chunk_part *c, rows x) {
+    const shape *s = f->shape;
+    const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates;
+    const ptrdiff_t columns = (part->last_unit - part->first_unit) * f->gates;
+    const int gated = s->input_copies > 1, products = gated ? f->gates : 1;
+    for (int g = 0; g < products; g++) {
+        const ptrdiff_t at = column + g * LANES;
+        rows copy = x;
+        copy.data += g * f->inputs_stride;
+        multiply_split(&(split_product){
+            .a = copy,
+            .c = rows_at(f->projected + c->area * width + at, width),
+            .last = c->row_count,
+            .b_pieces = f->w + pieces_size(at, s->inputs),
+            .depth = s->inputs,
+            .columns = columns / products,
+            .one_in = products,
+            .start = f->input_bias + at,
+            .scratch = f->scratch + part->member * SPLIT_SCRATCH,
+        });
+    }
+}
+
 /* The member's rows and units of the input projections of a chunk. */
 static void project_inputs(forward_pass *f, const share *part, const chunk_part *c) {
     const shape *s = f->shape;
-    const fastgru_forward *args = f->args;
+    const rows x = rows_of_x(f, part, c);
+    if (inputs_use_tiles(s)) {
+        project_split(f, part, c, x);
+        return;
+    }
     const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates;
-    packed_product product = {
+    multiply_packed(&(packed_product){
+        .a = x,
         .c = rows_at(f->projected + c->area * width + column, width),
         .last = c->row_count,
         .b = f->w + column * s->inputs,
@@ -199,20 +246,7 @@ static void project_inputs(forward_pass *f, const share *part, const chunk_part 
         .start = f->input_bias + column,
         .gate_step = s->input_copies > 1 ? f->inputs_stride : 0,
         .gates = f->gates,
-    };
-    if (reads_in_place(f, part)) {
-        const REAL *x = (const REAL *)args->x + part->first_row * args->x_batch;
-        product.a =
-            s->schedule
-                ? rows_at(x + offset_of(s, c->first_step) * args->x_step, args->x_step)
-                : rows_of_steps(x + c->first_step * args->x_step, part->last_row - part->first_row,
-                                args->x_batch, args->x_step);
-    } else {
-        const ptrdiff_t stride = maximum(s->input_copies, 1) * f->inputs_stride;
-        gather_inputs(f, part, c);
-        product.a = rows_at(f->inputs + c->area * stride, stride);
-    }
-    multiply_packed(&product);
+    });
 }
 
 /* ---- steps ---- */

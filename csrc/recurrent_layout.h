@@ -4,7 +4,7 @@
 #define FASTGRU_RECURRENT_LAYOUT_H
 
 #include "denormals.h"
-#include "product.h"
+#include "split_product.h"
 #include "team.h"
 
 typedef fastgru_shape shape;
@@ -66,17 +66,25 @@ INLINE ptrdiff_t rows_in_a_chunk(const shape *s, ptrdiff_t most_rows) {
     return minimum(total_rows(s), maximum(most_rows, s->batch));
 }
 
+/* Whether input projections go through matrix tiles. All batches of a layer must, or a row's bits would depend on those
+ * beside it; so they do where W is large: where it is small, a single row would lose more than a batch gains. */
+INLINE int inputs_use_tiles(const shape *s) {
+    return USE_TILES(gates_of(s) * s->units * s->inputs * (ptrdiff_t)sizeof(REAL) >= 1 << 19 &&
+                     s->inputs >= TILE_DEPTH);
+}
+
 /* ---- packed weights: W, then U, vectors of the gates of the same units side by side ---------------------------
  * GRU: panels of its three gates. LSTM: panels of two gates. Simple RNN: a plain matrix.
- * GRU, reset before: U has panels of z and r, then n's columns as a plain matrix. */
+ * GRU, reset before: U has panels of z and r, then n's columns as a plain matrix. W for matrix tiles: in pieces. */
 INLINE ptrdiff_t packed_recurrent_at(const shape *s) {
-    return gates_of(s) * padded_units(s) * s->inputs;
+    const ptrdiff_t columns = gates_of(s) * padded_units(s);
+    return inputs_use_tiles(s) ? pieces_size(columns, s->inputs) : columns * s->inputs;
 }
 INLINE ptrdiff_t packed_candidate_at(const shape *s) {
     return packed_recurrent_at(s) + 2 * padded_units(s) * s->units;
 }
 static size_t packed_size(const shape *s) {
-    return (size_t)(gates_of(s) * padded_units(s) * (s->inputs + s->units));
+    return (size_t)(packed_recurrent_at(s) + gates_of(s) * padded_units(s) * s->units);
 }
 
 /* One thread's part of the packing. */
@@ -106,6 +114,23 @@ static void pack_gates(const fastgru_weights *w, ptrdiff_t first, ptrdiff_t last
     }
 }
 
+/* Rows [first, last) of W, first a multiple of TILE_DEPTH, in pieces: a vector of a gate's units is a tile's columns. */
+static void split_gates(const shape *s, const fastgru_weights *w, ptrdiff_t first, ptrdiff_t last,
+                        REAL *to) {
+    const ptrdiff_t gates = gates_of(s), tile = pieces_size(TILE_LINES, s->inputs);
+    for (ptrdiff_t k = first; k < last; k += TILE_DEPTH)
+        for (ptrdiff_t v = 0; v < padded_units(s) / LANES * gates; v++) {
+            const stacked m = {.matrix = {(const REAL *)w->data + w->gate[v % gates]},
+                               .count = 1,
+                               .depth = s->inputs,
+                               .row_stride = w->row,
+                               .column_stride = w->column};
+            const ptrdiff_t unit = v / gates * LANES;
+            split_stacked(&m, k, unit, s->units - unit,
+                          to + v * tile + k / TILE_DEPTH * SPLIT_SIZE);
+        }
+}
+
 static void pack_task(void *context, int member, int members) {
     const packing *p = context;
     const shape *s = p->shape;
@@ -114,8 +139,9 @@ static void pack_task(void *context, int member, int members) {
     const int before = resets_before(s);
     REAL *u = p->packed + packed_recurrent_at(s);
     ptrdiff_t first, last;
-    part_of(s->inputs, LANES, member, members, &first, &last);
-    pack_gates(p->kernel, first, last, s->inputs, h, gates, panel_vectors(s), p->packed);
+    part_of(s->inputs, TILE_DEPTH, member, members, &first, &last);
+    if (inputs_use_tiles(s)) split_gates(s, p->kernel, first, last, p->packed);
+    else pack_gates(p->kernel, first, last, s->inputs, h, gates, panel_vectors(s), p->packed);
     part_of(h, LANES, member, members, &first, &last);
     pack_gates(recurrent, first, last, h, h, before ? 2 : gates, before ? 2 : panel_vectors(s), u);
     if (before)

@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #define REAL FASTGRU_REAL
 #define LANES (FASTGRU_VECTOR_BYTES / (int)sizeof(REAL))
@@ -44,6 +47,20 @@ INLINE vec load(const REAL *p) { return *(const vec_in_memory *)p; }
 INLINE void store(REAL *p, vec v) { *(vec_in_memory *)p = v; }
 
 /* The first n lanes (n may exceed LANES); the others are zero, and are not touched in memory. */
+#if defined(__AVX512F__) && FASTGRU_VECTOR_BYTES == 64
+#if FASTGRU_REAL_IS_DOUBLE
+#define MASKED(operation) _mm512_##operation##_pd
+#else
+#define MASKED(operation) _mm512_##operation##_ps
+#endif
+INLINE unsigned first_lanes(ptrdiff_t n) {
+    return n >= LANES ? (1u << LANES) - 1 : n <= 0 ? 0 : (1u << n) - 1;
+}
+INLINE vec load_part(const REAL *p, ptrdiff_t n) {
+    return (vec)MASKED(maskz_loadu)(first_lanes(n), p);
+}
+INLINE void store_part(REAL *p, vec v, ptrdiff_t n) { MASKED(mask_storeu)(p, first_lanes(n), v); }
+#else
 INLINE vec load_part(const REAL *p, ptrdiff_t n) {
     if (n >= LANES) return load(p);
     vec v = {0};
@@ -57,6 +74,7 @@ INLINE void store_part(REAL *p, vec v, ptrdiff_t n) {
     }
     for (ptrdiff_t i = 0; i < n; i++) p[i] = v[i];
 }
+#endif
 
 INLINE vec splat(REAL x) {
     vec v = {0};

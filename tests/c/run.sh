@@ -14,12 +14,15 @@ trap 'rm -rf "$out"' EXIT
 
 # name, bytes in a vector, vector registers, flags
 avx2="-mavx2 -mfma"
+avx512="$avx2 -mavx512f -mavx512vl -mavx512dq -mavx512bw"
 case $("$cc" -dumpmachine) in
 x86_64*) sets=(
     "baseline 16 16"
     "avx2_wide 64 32 $avx2"
     "avx2 32 16 $avx2"
-    "avx512 64 32 $avx2 -mavx512f -mavx512vl -mavx512dq -mavx512bw") ;;
+    "avx512 64 32 $avx512"
+    "emulated_amx 64 32 $avx2 -DFASTGRU_EMULATE_TILES"
+    "amx 64 32 $avx512 -mamx-tile -mamx-bf16") ;;
 aarch64*) sets=("neon 16 32") ;;
 *) sets=("baseline 16 16") ;;
 esac
@@ -29,7 +32,9 @@ jobs=()
 for set in "${sets[@]}"; do
     read -r isa bytes registers isa_flags <<<"$set"
     have="$have -DFASTGRU_HAVE_${isa^^}=1"
-    for real in float double; do
+    reals="float double"
+    [[ $isa != *amx ]] || reals=float
+    for real in $reals; do
         $cc $flags $isa_flags -DFASTGRU_ISA="$isa" -DFASTGRU_REAL=$real -DFASTGRU_VECTOR_BYTES="$bytes" \
             -DFASTGRU_REAL_IS_DOUBLE=$([ $real = double ] && echo 1 || echo 0) -DFASTGRU_REGISTERS="$registers" \
             -c csrc/kernels.c -o "$out/$isa-$real.o" &

@@ -58,7 +58,7 @@ X86 = [
 ]
 AMX_SET = InstructionSet("amx", 64, 32, AMX, reals=("float",))
 ARM64 = [InstructionSet("neon", 16, 32)]
-# The 16-lane code on AVX2 registers, and AMX's tiles in plain C, run the paths of AVX-512 and of AMX
+# The 16-lane code on AVX2 registers, and AMX's tiles in plain C, run the paths of AVX-512 and AMX
 # where no CPU has them. For tests only.
 AVX2_WIDE_FLAGS = f"{AVX2} -Wno-psabi"
 FOR_TESTS = [

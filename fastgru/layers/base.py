@@ -388,7 +388,7 @@ class Layer(Configurable):
     @property
     def dtype(self) -> str:
         """The name of the dtype of weights and outputs."""
-        return self._dtype.name
+        return self._dtype.type.__name__  # NumPy takes its time for the dtype's own name
 
     def check_dtype(self, dtype: str) -> None:
         """Require that the layer was not given, or built with, another dtype than a model's."""

@@ -7,7 +7,6 @@ of its own. An optimizer then steps over whole ranges, whatever layers they belo
 from __future__ import annotations
 
 import itertools
-import math
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -209,16 +208,15 @@ class Span(NamedTuple):
 
 def trainable_spans(weights: Sequence[Weight]) -> list[Span]:
     """Return the ranges that an optimizer steps over: usually one."""
-    spans: list[Span] = []
+    spans: list[list[Any]] = []
     for weight in weights:
-        if not weight.trainable:
-            continue
-        start, stop = weight.offset, weight.offset + math.prod(weight.shape)
-        if spans and spans[-1].buffer is weight.buffer and spans[-1].stop == start:
-            spans[-1] = spans[-1]._replace(stop=stop)
-        else:
-            spans.append(Span(weight.buffer, start, stop))
-    return spans
+        if weight.trainable:
+            stop = weight.offset + weight.array.size
+            if spans and spans[-1][0] is weight.buffer and spans[-1][2] == weight.offset:
+                spans[-1][2] = stop
+            else:
+                spans.append([weight.buffer, weight.offset, stop])
+    return [Span(*span) for span in spans]
 
 
 def write_weights(owner: str, targets: Sequence[tuple[Any, Weight]], values: Sequence[Any]) -> None:

@@ -91,8 +91,15 @@ class BinaryCrossentropy(_Crossentropy):
 
     def check_labels(self, labels: np.ndarray) -> None:
         """Require labels in [0, 1]."""
+        if labels.size and labels.min() >= 0 and labels.max() <= 1:  # which no NaN fulfils
+            return
         super().check_labels(labels)
-        _require_unit_interval(self.name, labels)
+        outside = (labels < 0) | (labels > 1)
+        if outside.any():
+            where = first(outside)
+            raise ValueError(
+                f"y: expected labels in [0, 1] for {self.name}, got {labels[where]} at {where}"
+            )
 
     def values(
         self,
@@ -294,13 +301,6 @@ class SparseCategoricalCrossentropy(_Crossentropy):
                 out[...] = moves
                 out[chosen] -= moves[:, 0] / clipped
         return values.reshape(y_pred.shape[:-1]), gradients
-
-
-def _require_unit_interval(name: str, labels: np.ndarray) -> None:
-    outside = (labels < 0) | (labels > 1)
-    if outside.any():
-        where = first(outside)
-        raise ValueError(f"y: expected labels in [0, 1] for {name}, got {labels[where]} at {where}")
 
 
 def mean_of_last_axis(

@@ -267,10 +267,8 @@ def on_batch(
     else:
         run.begin(arrays)
     run.reset()
-    batch = arrays.batch(slice(None))
-    {"train_on_batch": run.train, "grads_on_batch": run.learn, "test_on_batch": run.test}[what](
-        batch
-    )
+    steps = {"train_on_batch": run.train, "grads_on_batch": run.learn, "test_on_batch": run.test}
+    steps[what](arrays.batch(slice(None)))
     return run.logs()
 
 

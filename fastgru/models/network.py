@@ -175,6 +175,17 @@ class Network(Layer):
             If it does not fit.
         """
         given = self.convert(name, x)
+        self.check_fit(name, given)
+        return given
+
+    def check_fit(self, name: str, given: Any) -> Any:
+        """Require converted inputs to fit the model; return the shape of the output for them.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit.
+        """
         arrays = given if isinstance(given, list) else [given]
         shapes = [array.shape for array in arrays]
         for shape in shapes:
@@ -185,12 +196,11 @@ class Network(Layer):
                 f"{name}: expected as many samples in every input, got shapes {shapes}"
             )
         try:
-            self.compute_output_shape(shapes if isinstance(given, list) else shapes[0])
+            return self.compute_output_shape(shapes if isinstance(given, list) else shapes[0])
         except ValueError as error:
             if self.built:  # so it is the input that does not fit, not one layer the other
                 raise ValueError(f"{name}: {error}") from None
             raise
-        return given
 
     # ---- weights ----
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastgru.layers.parameters import Weight
 from fastgru.models.data import Arrays, Batch
 
 if TYPE_CHECKING:
@@ -64,11 +66,12 @@ class Pass:
             model.build(example.input_shape())
         weights = model.weights
         self.optimizer.bind(weights)
-        self.find_penalties()
+        self.find_penalties(weights)
 
-    def find_penalties(self) -> None:
-        """Find the weights with regularizers."""
-        self._penalized = [w for w in self.model.weights if w.trainable and w.regularizer]
+    def find_penalties(self, weights: Sequence[Weight] | None = None) -> None:
+        """Find the weights with regularizers, among the model's."""
+        found = self.model.weights if weights is None else weights
+        self._penalized = [w for w in found if w.trainable and w.regularizer]
 
     def reset(self) -> None:
         """Begin anew."""

@@ -82,12 +82,13 @@ def samples_of(
         raise TypeError(f"{name}: expected samples, got None")
     given, in_list = inputs_of(model, name, x)
     if not any(map(is_ragged, given)):
-        arrays = model.check_input(name, given if in_list else given[0])
+        arrays = model.convert(name, given if in_list else given[0])
+        found = model.check_fit(name, arrays)
         leaves: list[Leaf] = arrays if in_list else [arrays]
     else:
         leaves = _ragged_inputs(model, name, given, in_list)
-    shapes = [tuple(leaf.shape) for leaf in leaves]
-    found = model.compute_output_shape(shapes if in_list else shapes[0])
+        shapes = [tuple(leaf.shape) for leaf in leaves]
+        found = model.compute_output_shape(shapes if in_list else shapes[0])
     outputs = found if isinstance(found, list) else [found]
     sizes = [tuple(size or 0 for size in shape) for shape in outputs]
     return leaves, in_list, sizes, isinstance(found, list)
@@ -138,14 +139,12 @@ def _labels(
     if len(output_shapes) == 1:
         (y,) = y.values() if isinstance(y, Mapping) and len(y) == 1 else (y,)
         labels = _unwrapped(y, len(x[0]))
-        return [_label(model, labels, model.targets()[0].loss, x, output_shapes[0], f"{where}y")]
+        return [_label(model, labels, model.loss, x, output_shapes[0], f"{where}y")]
     names: list[str] = model.output_names  # type: ignore[attr-defined]
     given = for_each_output(f"{where}y", y, names)
     return [
-        _label(model, labels, target.loss, x, shape, f"{where}y[{name!r}]")
-        for labels, target, shape, name in zip(
-            given, model.targets(), output_shapes, names, strict=True
-        )
+        _label(model, labels, loss, x, shape, f"{where}y[{name!r}]")
+        for labels, loss, shape, name in zip(given, model.loss, output_shapes, names, strict=True)
     ]
 
 

@@ -46,7 +46,7 @@ class Sequential(Model):
     (None, 1)
     """
 
-    remade = ("_adding", "_backwards", "_making", "_steps")
+    remade = ("_adding", "_backwards", "_forwards", "_logits", "_making", "_steps")
 
     def __init__(
         self,
@@ -179,9 +179,11 @@ class Sequential(Model):
     def _plan(self) -> None:
         """Lay out what `forward` and `backward` do for each layer."""
         self._steps = [as_step(layer) for layer in self._layers]
+        self._forwards = [step.forward for step in self._steps]
+        self._logits = [*self._forwards[:-1], self._steps[-1].forward_logits]
         self._backwards = [backward_of(step) for step in self._steps]
         self._adding = [i for i, step in enumerate(self._steps) if step.adds_loss]
-        self._making = {i for i, step in enumerate(self._steps) if step.makes_mask}
+        self._making = [step.makes_mask for step in self._steps]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Lay out the plan again."""
@@ -286,30 +288,30 @@ class Sequential(Model):
     ) -> tuple[Any, Run]:
         """Return the output for a checked input, and the caches of the layers."""
         caches: list[Any] = []
-        making, last = self._making, len(self._steps) - 1 if logits else -1
-        for i, step in enumerate(self._steps):
-            run = step.forward_logits if i == last else step.forward
+        for i, run in enumerate(self._logits if logits else self._forwards):
             if mask is None:
                 y, cache = run(x, training=training)
             else:
                 y, cache = run(x, training=training, mask=mask)
-            if mask is not None or i in making:
-                mask = step.mask_of_output(x, mask, cache)
+            if mask is not None or self._making[i]:
+                mask = self._steps[i].mask_of_output(x, mask, cache)
             caches.append(cache)
             x = y
-        added = sum((self._steps[i].added_loss(caches[i]) for i in self._adding), 0.0)
+        added = 0.0
+        for i in self._adding:
+            added += self._steps[i].added_loss(caches[i])
         return x, Run(caches, [mask], added)
 
     def backward(
         self, dy: Any, cache: Run, *, accumulate: bool = False, to_inputs: bool = False
     ) -> Any:
         """Write the gradients of all trainable weights, down to the first layer that has some."""
-        layers, backwards, caches = self._layers, self._backwards, cache.caches
-        lowest = 0
+        caches, lowest = cache.caches, 0
         if not to_inputs:
-            lowest = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
-        for i in range(len(layers) - 1, lowest - 1, -1):
-            dy = backwards[i](dy, caches[i], accumulate=accumulate)
+            while lowest < len(caches) and not self._layers[lowest].learns:
+                lowest += 1
+        for i in range(len(caches) - 1, lowest - 1, -1):
+            dy = self._backwards[i](dy, caches[i], accumulate=accumulate)
         return dy
 
     # ---- configuration ----

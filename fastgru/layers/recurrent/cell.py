@@ -142,16 +142,14 @@ class Cell(Layer):
         self, ops: ModuleType, dy: Any, cache: Any, dstates: Sequence[Any], accumulate: bool
     ) -> tuple[Any, list[Any]]:
         """Write the gradients of the weights; return those of the input and the initial states."""
-        weights = self._weights
-        direct = not accumulate and all(w.trainable for w in weights)
+        kernel, recurrent, bias = self.kernel, self.recurrent_kernel, self.bias
+        trained = kernel.trainable and recurrent.trainable and (bias is None or bias.trainable)
         out = None
-        if direct:
-            dbias = None if self.bias is None else self.bias.gradient
-            out = (self.kernel.gradient, self.recurrent_kernel.gradient, dbias)
-        operation = getattr(ops, f"{self.operation}_backward")
-        dx, *gradients = operation(dy, cache, *dstates, out=out)
-        if not direct:
-            for weight, gradient in zip(weights, gradients, strict=False):
+        if trained and not accumulate:
+            out = kernel.gradient, recurrent.gradient, None if bias is None else bias.gradient
+        dx, *gradients = getattr(ops, f"{self.operation}_backward")(dy, cache, *dstates, out=out)
+        if out is None:
+            for weight, gradient in zip(self._weights, gradients, strict=False):
                 self.store_gradient(weight, gradient, accumulate)
         return dx, gradients[3:]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import reprlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
@@ -13,6 +14,9 @@ from fastgru import _custom_objects
 from fastgru._naming import did_you_mean, snake_case
 from fastgru._numbers import is_number
 from fastgru.activations import Activation
+
+# Reading a signature takes longer than making the object.
+_signature = lru_cache(maxsize=256)(inspect.signature)
 
 
 class Configurable:
@@ -35,8 +39,16 @@ class Configurable:
 
 def constructor_arguments(cls: type) -> tuple[str, ...]:
     """Return the names of the arguments that a class' constructor declares, in order."""
-    parameters = inspect.signature(cls).parameters.values()
+    parameters = _signature(cls).parameters.values()
     return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+
+
+def taken_by(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some arguments that a class' constructor declares.
+
+    A constructor that passes its own on gives ``locals()``, instead of naming each once more.
+    """
+    return {name: given[name] for name in constructor_arguments(cls) if name in given}
 
 
 def describe(value: Configurable) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -241,3 +242,30 @@ def test_names():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+OTHERS = {
+    "weight_decay": 0.5,
+    "clipnorm": 1.5,
+    "clipvalue": 2.5,
+    "global_clipnorm": 3.5,
+    "ema_overwrite_frequency": 4,
+    "loss_scale_factor": 5.0,
+    "gradient_accumulation_steps": 6,
+    "name": "other",
+}
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW, SGD, RMSprop])
+def test_every_argument_arrives_where_it_belongs(kind):
+    default = kind().get_config()
+    parameters = list(inspect.signature(kind).parameters.values())[:-1]
+    for i, parameter in enumerate(parameters):
+        name, before = parameter.name, parameter.default
+        value = OTHERS.get(name, not before)
+        if isinstance(before, float) and name not in OTHERS:
+            value = before / 2 or 0.5
+        config = kind(**{name: value}).get_config()
+        assert config[name] == value
+        assert config == default | {name: value}
+        assert kind(*[p.default for p in parameters[:i]], value).get_config() == config

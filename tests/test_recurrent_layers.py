@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
 
@@ -635,3 +636,45 @@ def test_messages_of_unknown_arguments_are_short():
 def test_no_sequences_at_all_are_refused_by_shape():
     with pytest.raises(ValueError, match=r"expected 3 dimensions .*, got shape \(0,\)"):
         GRU(3)([])
+
+
+# ---- arguments -----------------------------------------------------------------------------------
+
+OTHERS = {
+    "activation": "relu",
+    "recurrent_activation": "hard_sigmoid",
+    "kernel_initializer": "he_normal",
+    "recurrent_initializer": "glorot_normal",
+    "bias_initializer": "ones",
+    "kernel_regularizer": "l1",
+    "recurrent_regularizer": "l2",
+    "bias_regularizer": "l1_l2",
+    "activity_regularizer": "l2",
+    "kernel_constraint": "non_neg",
+    "recurrent_constraint": "unit_norm",
+    "bias_constraint": "max_norm",
+    "dropout": 0.25,
+    "recurrent_dropout": 0.5,
+    "seed": 7,
+    "update_gate": "replace",
+    "implementation": 2,
+    "use_cudnn": False,
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, GRUCell, LSTMCell, SimpleRNNCell])
+def test_every_argument_arrives_where_it_belongs(kind):
+    default = kind(H).get_config()
+    parameters = list(inspect.signature(kind).parameters.values())[1:]
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_KEYWORD or parameter.name == "time_major":
+            continue
+        name = parameter.name
+        value = OTHERS.get(name, not parameter.default)
+        config = kind(H, **{name: value}).get_config()
+        changed = {key for key in config if config[key] != default.get(key) and key != "name"}
+        assert changed == {name}
+        given = [p.default for p in parameters[: parameters.index(parameter)]]
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            positional = kind(H, *given, value).get_config()
+            assert positional | {"name": ""} == config | {"name": ""}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgru._configurable import taken_by
 from fastgru.backend import current_ops
 from fastgru.optimizers.base import Optimizer
 from fastgru.optimizers.schedules import number
@@ -52,20 +53,7 @@ ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps
         name: str | None = "adam",
         **unknown: Any,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-            **unknown,
-        )
+        super().__init__(**taken_by(Optimizer, locals()), **unknown)
         self.beta_1 = number("beta_1", beta_1, below=1)
         self.beta_2 = number("beta_2", beta_2, below=1)
         self.epsilon = number("epsilon", epsilon)
@@ -162,24 +150,7 @@ loss_scale_factor, gradient_accumulation_steps
     ) -> None:
         if weight_decay is None:
             raise ValueError("weight_decay: expected a number, got None; that is Adam")
-        super().__init__(
-            learning_rate,
-            beta_1,
-            beta_2,
-            epsilon,
-            amsgrad,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-            **unknown,
-        )
+        super().__init__(**taken_by(Adam, locals()), **unknown)
 
 
 class SGD(Optimizer):
@@ -217,20 +188,7 @@ ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps
         name: str | None = "sgd",
         **unknown: Any,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-            **unknown,
-        )
+        super().__init__(**taken_by(Optimizer, locals()), **unknown)
         self.momentum = number("momentum", momentum, most=1)
         self.nesterov = bool(nesterov)
 
@@ -299,20 +257,7 @@ ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps
         name: str | None = "rmsprop",
         **unknown: Any,
     ) -> None:
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            clipnorm,
-            clipvalue,
-            global_clipnorm,
-            use_ema,
-            ema_momentum,
-            ema_overwrite_frequency,
-            loss_scale_factor,
-            gradient_accumulation_steps,
-            name,
-            **unknown,
-        )
+        super().__init__(**taken_by(Optimizer, locals()), **unknown)
         self.rho = number("rho", rho, most=1)
         self.momentum = number("momentum", momentum, most=1)
         self.epsilon = number("epsilon", epsilon)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgru._configurable import taken_by
 from fastgru.initializers import Initializer
 from fastgru.layers.recurrent.cell import Cell, checked_activation
 
@@ -52,23 +53,7 @@ class GRUCell(Cell):
         implementation: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(
-            units,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            **common,
-        )
+        super().__init__(**taken_by(Cell, locals()), **common)
         if update_gate not in ("keep", "replace"):
             raise ValueError(f"update_gate: expected 'keep' or 'replace', got {update_gate!r}")
         self.activation, function = checked_activation(activation, "activation")
@@ -134,23 +119,7 @@ class LSTMCell(Cell):
         implementation: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(
-            units,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            **common,
-        )
+        super().__init__(**taken_by(Cell, locals()), **common)
         self.unit_forget_bias = bool(unit_forget_bias)
         self.activation, function = checked_activation(activation, "activation")
         self.recurrent_activation, gate = checked_activation(
@@ -217,23 +186,7 @@ class SimpleRNNCell(Cell):
         seed: int | None = None,
         **common: Any,
     ) -> None:
-        super().__init__(
-            units,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            **common,
-        )
+        super().__init__(**taken_by(Cell, locals()), **common)
         self.activation, function = checked_activation(activation, "activation")
         self.pack_options = {}
         self.options = {"activation": function}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastgru._configurable import refuse
+from fastgru._configurable import refuse, taken_by
 from fastgru.layers.recurrent.cells import GRUCell
 from fastgru.layers.recurrent.layer import Recurrent, checked_hint
 
@@ -114,37 +114,7 @@ class GRU(Recurrent):
         **common: Any,
     ) -> None:
         refuse(type(self).__name__, time_major=time_major)
-        cell = GRUCell(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            reset_after,
-            seed,
-            update_gate=update_gate,
-            implementation=implementation,
-            name="gru_cell",
-        )
-        super().__init__(
-            cell,
-            return_sequences,
-            return_state,
-            go_backwards,
-            stateful,
-            unroll,
-            zero_output_for_mask,
-            activity_regularizer=activity_regularizer,
-            **common,
-        )
+        cell = GRUCell(**taken_by(GRUCell, locals()), name="gru_cell")
+        arguments = taken_by(Recurrent, locals())
+        super().__init__(**arguments, activity_regularizer=activity_regularizer, **common)
         self.use_cudnn = checked_hint("use_cudnn", use_cudnn)

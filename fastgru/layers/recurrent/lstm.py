@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastgru._configurable import refuse
+from fastgru._configurable import refuse, taken_by
 from fastgru.layers.recurrent.cells import LSTMCell
 from fastgru.layers.recurrent.layer import Recurrent, checked_hint
 
@@ -111,36 +111,7 @@ class LSTM(Recurrent):
         **common: Any,
     ) -> None:
         refuse(type(self).__name__, time_major=time_major)
-        cell = LSTMCell(
-            units,
-            activation,
-            recurrent_activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            unit_forget_bias,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            implementation=implementation,
-            name="lstm_cell",
-        )
-        super().__init__(
-            cell,
-            return_sequences,
-            return_state,
-            go_backwards,
-            stateful,
-            unroll,
-            zero_output_for_mask,
-            activity_regularizer=activity_regularizer,
-            **common,
-        )
+        cell = LSTMCell(**taken_by(LSTMCell, locals()), name="lstm_cell")
+        arguments = taken_by(Recurrent, locals())
+        super().__init__(**arguments, activity_regularizer=activity_regularizer, **common)
         self.use_cudnn = checked_hint("use_cudnn", use_cudnn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastgru._configurable import refuse
+from fastgru._configurable import refuse, taken_by
 from fastgru.layers.recurrent.cells import SimpleRNNCell
 from fastgru.layers.recurrent.layer import Recurrent
 
@@ -95,32 +95,6 @@ class SimpleRNN(Recurrent):
         **common: Any,
     ) -> None:
         refuse(type(self).__name__, time_major=time_major)
-        cell = SimpleRNNCell(
-            units,
-            activation,
-            use_bias,
-            kernel_initializer,
-            recurrent_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            recurrent_regularizer,
-            bias_regularizer,
-            kernel_constraint,
-            recurrent_constraint,
-            bias_constraint,
-            dropout,
-            recurrent_dropout,
-            seed,
-            name="simple_rnn_cell",
-        )
-        super().__init__(
-            cell,
-            return_sequences,
-            return_state,
-            go_backwards,
-            stateful,
-            unroll,
-            zero_output_for_mask,
-            activity_regularizer=activity_regularizer,
-            **common,
-        )
+        cell = SimpleRNNCell(**taken_by(SimpleRNNCell, locals()), name="simple_rnn_cell")
+        arguments = taken_by(Recurrent, locals())
+        super().__init__(**arguments, activity_regularizer=activity_regularizer, **common)

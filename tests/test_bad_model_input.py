@@ -191,7 +191,7 @@ ARGUMENTS = [
     ({"class_weight": {1: -1}}, ValueError, "class_weight: .*at least 0, got -1 for class 1"),
     ({"class_weight": {"1": 2}}, TypeError, "class_weight: expected classes .*, got '1'"),
     ({"class_weight": {0.5: 2}}, TypeError, "class_weight: expected classes .*, got 0.5"),
-    ({"sample_weight": {"a": Y, "b": Y}}, ValueError, "sample_weight: .* only output, got a, b"),
+    ({"sample_weight": {"a": Y}}, ValueError, "sample_weight: .* no output 'a'; its output is"),
     ({"class_weight": {1: 1}, "sample_weight": Y}, ValueError, "class_weight: .*got both"),
     ({"sample_weight": Y[:7]}, ValueError, r"sample_weight: expected shape \(8,\), .*got \(7,\)"),
     ({"sample_weight": X}, ValueError, r"sample_weight: expected shape \(8,\)"),
@@ -212,6 +212,14 @@ def test_bad_arguments_of_fit(arguments, error, message):
     assert state(model) == before
 
 
+def test_labels_of_an_output_that_there_is_not():
+    model = on_features()
+    with pytest.raises(ValueError, match="y: the model has no output 'a'; its output is"):
+        model.fit(X, {"a": Y}, verbose=0)
+    (name,) = model.output_names
+    assert model.fit(X, {name: Y}, sample_weight={name: Y + 1}, verbose=0).epoch == [0]
+
+
 COMPILE = [
     ({"optimizer": "adm"}, ValueError, "optimizer: unknown name 'adm'; did you mean 'adam'"),
     ({"optimizer": "lion"}, NotImplementedError, "optimizer 'lion' is not served yet; served: ad"),
@@ -220,7 +228,12 @@ COMPILE = [
     ({"loss": "hinge"}, NotImplementedError, "loss 'hinge' is not served yet"),
     ({"loss": ["mse", "mae"]}, ValueError, "loss: the model has one output, got 2 for it"),
     ({"loss": MeanSquaredError("none")}, ValueError, "loss: mean_squared_error has no reduction"),
-    ({"loss": np.mean}, TypeError, "loss: expected a name or an instance of Loss"),
+    ({"loss": 3}, TypeError, "loss: expected a name or an instance of Loss, got 3"),
+    (
+        {"loss": np.mean},
+        TypeError,
+        "loss: .* the function mean; .* subclass of fastgru.losses.Loss",
+    ),
     ({"metrics": ["acuracy"]}, ValueError, "metric: unknown name 'acuracy'.*'accuracy'"),
     ({"metrics": ["hinge"]}, NotImplementedError, "metric 'hinge' is not served yet"),
     ({"metrics": [3]}, TypeError, "metric: expected a name or an instance of Metric"),
@@ -228,6 +241,10 @@ COMPILE = [
     ({"metrics": [BinaryAccuracy(name="loss")]}, ValueError, "none 'loss'"),
     ({"loss_weights": ["a"]}, TypeError, "loss_weights: expected numbers, got 'a'"),
     ({"loss_weights": [1, 2]}, ValueError, "loss_weights: the model has one output, got 2"),
+    ({"loss": {"a": "mse"}}, ValueError, "loss: the model has no output 'a'; its output is dense"),
+    ({"metrics": {"a": "mse"}}, ValueError, "metrics: the model has no output 'a'"),
+    ({"weighted_metrics": {"a": "mse"}}, ValueError, "weighted_metrics: the model has no output"),
+    ({"loss_weights": {"a": 2.0}}, ValueError, "loss_weights: the model has no output 'a'"),
     ({"weighted_metrics": ["acuracy"]}, ValueError, "metric: unknown name 'acuracy'"),
 ]
 

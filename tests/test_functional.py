@@ -13,7 +13,7 @@ import pytest
 from oracles import central_differences
 
 import fastgru
-from fastgru import Input, Model, Sequential
+from fastgru import Input, Model, Sequential, callbacks
 from fastgru.layers import (
     GRU,
     LSTM,
@@ -363,6 +363,42 @@ def test_inputs_come_as_lists_or_by_name():
         np.testing.assert_array_equal(model.predict(x, batch_size=2, verbose=0), expected)
     single = randomize(Model(x := Input((2,)), Dense(3)(x)))
     np.testing.assert_array_equal(single([VECTORS]), single(VECTORS))
+
+
+def test_outputs_come_by_name_if_the_model_was_made_so(tmp_path):
+    x = Input((2,))
+    ends = {"second": Dense(3, "softmax")(x), "first": Dense(1)(x)}
+    model = randomize(Model(x, ends))
+    assert model.output_names == ["first", "second"] and model.output["second"] is ends["second"]
+    listed = Model(x, [ends["first"], ends["second"]])
+    first, second = listed(VECTORS)
+    seen = []
+    watch = callbacks.LambdaCallback(on_predict_batch_end=lambda _, logs: seen.append(logs))
+    model.save(tmp_path / "model.npz")
+    loaded = fastgru.models.load_model(tmp_path / "model.npz")
+    outer = Model(v := Input((2,)), model(v)["first"])
+    for found in (
+        model(VECTORS),
+        model.predict(VECTORS, verbose=0, callbacks=[watch]),
+        model.predict_on_batch(VECTORS),
+        loaded(VECTORS),
+        seen[0]["outputs"],
+    ):
+        assert list(found) == ["first", "second"]
+        np.testing.assert_array_equal(found["first"], first)
+        np.testing.assert_array_equal(found["second"], second)
+    np.testing.assert_array_equal(outer(VECTORS), first)
+    model.compile("sgd", {"second": "categorical_crossentropy", "first": "mse"})
+    y = {"second": np.eye(3)[np.arange(len(VECTORS)) % 3], "first": VECTORS[:, :1]}
+    logs = model.evaluate(VECTORS, y, verbose=0, return_dict=True)
+    assert logs.keys() == {"loss", "first_loss", "second_loss"}
+    assert logs["first_loss"] == pytest.approx(((first - y["first"]) ** 2).mean())
+    only = Model(x, {"only": ends["first"]})
+    np.testing.assert_array_equal(only.predict(VECTORS, verbose=0)["only"], first)
+    only.compile("sgd", {"only": "mse"}, metrics={"only": "mae"}, loss_weights={"only": 2.0})
+    history = only.fit(VECTORS, {"only": y["first"]}, verbose=0).history
+    assert history["loss"] == [pytest.approx(2 * logs["first_loss"])]
+    assert model.fit(VECTORS, y, verbose=0).history.keys() == logs.keys()
 
 
 def test_logits_are_left_off_where_nothing_else_needs_the_output():

@@ -93,8 +93,15 @@ def get(identifier: Any) -> Loss:
     NotImplementedError
         For a name that Keras knows and fastgru does not serve yet.
     TypeError
-        For anything else.
+        For anything else: for a plain function, too, whose gradient nobody would know.
     """
+    if callable(identifier) and not isinstance(identifier, Loss | type):
+        name = getattr(identifier, "__name__", type(identifier).__name__)
+        raise TypeError(
+            f"loss: expected a name or an instance of Loss, got the function {name}; its gradient "
+            "is not known: write a subclass of fastgru.losses.Loss whose method `values` returns "
+            "both, and give an instance of it"
+        )
     return _REGISTRY.get(identifier)
 
 

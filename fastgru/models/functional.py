@@ -28,7 +28,8 @@ class Functional(Model):
     inputs : KerasTensor, or a list or dict of these
         Where the model begins: tensors from `Input`, or any others.
     outputs : KerasTensor, or a list or dict of these
-        Where it ends. The keys of a dict name the outputs, which come in a list all the same.
+        Where it ends. A dict's keys name the outputs, which are returned in such a dict, sorted by
+        name as in Keras.
     name : str, optional
         Otherwise ``functional``, numbered.
     trainable : bool, default True
@@ -57,6 +58,7 @@ class Functional(Model):
         self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(name)
+        inputs, outputs = _sorted(inputs), _sorted(outputs)
         self._input_names = _keys(inputs)
         self._output_names = _keys(outputs)
         self._in_list = not isinstance(inputs, KerasTensor)
@@ -117,8 +119,14 @@ class Functional(Model):
 
     @property
     def output(self) -> Any:
-        """The model's output tensor, or the list of them if it was made with a list."""
-        return list(self.outputs) if self._out_list else self.outputs[0]
+        """The model's output tensor, or the list or dict of them if it was made with one."""
+        return self.arranged(self.outputs if self._out_list else self.outputs[0])
+
+    def arranged(self, outputs: Any) -> Any:
+        """Return the outputs by name if the model was made with a dict of them."""
+        if self._output_names is None:
+            return outputs
+        return dict(zip(self._output_names, outputs, strict=True))
 
     @property
     def input_shape(self) -> Any:  # type: ignore[override]
@@ -295,6 +303,10 @@ def _tensors(name: str, given: Any) -> list[KerasTensor]:
                 f"got {tensor!r} ({type(tensor).__name__})"
             )
     return list(tensors)
+
+
+def _sorted(given: Any) -> Any:
+    return dict(sorted(given.items())) if isinstance(given, Mapping) else given
 
 
 def _keys(given: Any) -> list[str] | None:

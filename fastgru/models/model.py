@@ -69,7 +69,7 @@ class Model(Network):
             The optimizer.
         loss : str or Loss, or a list or dict of these, optional
             The loss; for several outputs that of each, or one for all. None for an output leaves
-            it out.
+            it out. The keys of a dict are names of outputs, here and below.
         loss_weights : float, or a list or dict of these, optional
             What each loss counts in their sum.
         metrics : str, Metric or function, or a list of these, optional
@@ -95,13 +95,8 @@ class Model(Network):
             loss_weights,
             metrics,
             weighted_metrics,
-            self._several(),
+            self.output_names,
         )
-
-    def _several(self) -> list[str] | None:
-        """Return the names of the outputs if there are several, else None."""
-        names: list[str] = getattr(self, "output_names", [])
-        return names if len(names) > 1 else None
 
     def targets(self) -> list[Target]:
         """Return what training aims at, output by output."""
@@ -109,7 +104,7 @@ class Model(Network):
         ends = self.output_activation
         if isinstance(ends, list) and len(ends) == 1:
             ends = ends[0]
-        return objective.targets_of(self.compiled, ends, self._several())
+        return objective.targets_of(self.compiled, ends, self.output_names)
 
     @property
     def trained(self) -> bool:
@@ -304,9 +299,10 @@ class Model(Network):
 
         Returns
         -------
-        ndarray, or a list
-            The outputs in the order of the samples, a list for several outputs. An output with a
-            step for each step of samples of different lengths is a list of arrays, one for each.
+        ndarray, or a list or dict
+            The outputs in the order of the samples; a list for several outputs, a dict where the
+            model was made with one. An output with a step for each step of samples of different
+            lengths is a list of arrays, one for each.
 
         Raises
         ------

@@ -68,6 +68,11 @@ class Network(Layer):
         raise NotImplementedError
 
     @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs: how dicts of losses and labels call them; none if unknown."""
+        return []
+
+    @property
     def dtype(self) -> str:
         """The name of the dtype of weights and outputs."""
         raise NotImplementedError
@@ -160,11 +165,16 @@ class Network(Layer):
             The valid steps of the input, (B, T); a list of masks for several inputs.
         """
         if is_symbolic(inputs):
-            return connect(self, inputs, training, mask)
+            return self.arranged(connect(self, inputs, training, mask))
         x = self.check_input("inputs", inputs)
         if not self.built:
             self.build((None, *x.shape[1:]))
-        return self.forward(x, training=bool(training), mask=self._take_mask(mask, x))[0]
+        y, _ = self.forward(x, training=bool(training), mask=self._take_mask(mask, x))
+        return self.arranged(y)
+
+    def arranged(self, outputs: Any) -> Any:
+        """Return what :meth:`forward` returns as a user is to see it: a list may become a dict."""
+        return outputs
 
     def check_input(self, name: str, x: Any) -> Any:
         """Return an input as an array, checked against the model's shape; a list for several.

@@ -122,9 +122,9 @@ def _new_name(prefix: str, name: str, weighted: bool, taken: list[str]) -> str:
     return f"{prefix}weighted_{name}" if weighted else f"{prefix}{name}_1"
 
 
-def targets_of(compiled: Compiled, activation: Any, names: Sequence[str] | None) -> list[Target]:
-    """Return the targets of a model's outputs; `names` for several."""
-    if names is None:
+def targets_of(compiled: Compiled, activation: Any, names: Sequence[str]) -> list[Target]:
+    """Return the targets of a model's outputs, which have names."""
+    if len(names) < 2:
         weight = 1.0 if compiled.loss_weights is None else compiled.loss_weights
         given = compiled.loss, weight, compiled.metrics, compiled.weighted_metrics
         return [Target(given, activation, "")]
@@ -145,21 +145,25 @@ def checked(
     loss_weights: Any,
     given_metrics: Any,
     weighted_metrics: Any,
-    names: Sequence[str] | None,
+    names: Sequence[str],
 ) -> Compiled:
-    """Return what `compile` was given, looked up; `names` are those of several outputs.
+    """Return what `compile` was given, looked up; `names` are those of the outputs.
 
     Raises
     ------
     ValueError, TypeError, NotImplementedError
         As :meth:`Model.compile`.
     """
-    if names is None:
-        loss = None if loss is None else _loss(_only("loss", loss))
-        weight = _only("loss_weights", loss_weights)
+    if len(names) < 2:
+        loss = _only("loss", loss, names)
+        loss = None if loss is None else _loss(loss)
+        weight = _only("loss_weights", loss_weights, names)
         if weight is not None:
             weight = _weight(weight)
-        found = _metrics("metrics", given_metrics), _metrics("weighted_metrics", weighted_metrics)
+        found = (
+            _metrics(_only_metrics("metrics", given_metrics, names)),
+            _metrics(_only_metrics("weighted_metrics", weighted_metrics, names)),
+        )
         _check_names(found[0])
         return Compiled(optimizer, loss, weight, *found)
     if loss is not None:
@@ -173,10 +177,7 @@ def checked(
             for w in for_each_output("loss_weights", weights, names)
         ]
     plain, weighted = (
-        [
-            _metrics(name, one, output)
-            for one, output in zip(for_each_output(name, given, names), names, strict=True)
-        ]
+        [_metrics(one) for one in for_each_output(name, given, names)]
         for name, given in (("metrics", given_metrics), ("weighted_metrics", weighted_metrics))
     )
     for one in plain:
@@ -197,15 +198,28 @@ def _weight(value: Any) -> float:
     return float(value)
 
 
-def _only(name: str, given: Any) -> Any:
+def _only(name: str, given: Any, names: Sequence[str]) -> Any:
     """Return what is meant for the only output."""
     if isinstance(given, Mapping) and "class_name" in given:
         return given
     if isinstance(given, list | tuple | Mapping):
         if len(given) != 1:
             raise ValueError(f"{name}: the model has one output, got {len(given)} for it")
-        return next(iter(given.values())) if isinstance(given, Mapping) else given[0]
+        if not isinstance(given, Mapping):
+            return given[0]
+        if names:
+            _require_known(name, given, names)
+        return next(iter(given.values()))
     return given
+
+
+def _require_known(name: str, given: Mapping[str, Any], names: Sequence[str]) -> None:
+    for key in given:
+        if key not in names:
+            known = "output is" if len(names) == 1 else "outputs are"
+            raise ValueError(
+                f"{name}: the model has no output {key!r}; its {known} {', '.join(names)}"
+            )
 
 
 def for_each_output(name: str, given: Any, names: Sequence[str]) -> list[Any]:
@@ -219,12 +233,7 @@ def for_each_output(name: str, given: Any, names: Sequence[str]) -> list[Any]:
     if given is None:
         return [None] * len(names)
     if isinstance(given, Mapping):
-        unknown = [key for key in given if key not in names]
-        if unknown:
-            raise ValueError(
-                f"{name}: the model has no output {unknown[0]!r}; its outputs are "
-                f"{', '.join(names)}"
-            )
+        _require_known(name, given, names)
         return [given.get(key) for key in names]
     if not isinstance(given, list | tuple) or len(given) != len(names):
         got = f"{len(given)} of them" if isinstance(given, list | tuple) else type(given).__name__
@@ -235,13 +244,16 @@ def for_each_output(name: str, given: Any, names: Sequence[str]) -> list[Any]:
     return list(given)
 
 
-def _metrics(argument: str, given: Any, output: str | None = None) -> list[metrics.Metric | str]:
+def _only_metrics(name: str, given: Any, names: Sequence[str]) -> Any:
+    """Return the metrics of the only output, which Keras allows in a list or a dict of its own."""
+    if isinstance(given, Mapping):
+        given = _only(name, given, names)
+    return given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
+
+
+def _metrics(given: Any) -> list[metrics.Metric | str]:
     if given is None:
         return []
-    if isinstance(given, Mapping) and "class_name" not in given:
-        given = _only(argument, given)
-    if output is None and isinstance(given, list | tuple) and len(given) == 1:
-        given = given[0]  # Keras allows a list for each output where there is but one
     listed = given if isinstance(given, list | tuple) else [given]
     found = [metrics.check(m) for m in listed]
     for metric in found:

@@ -46,12 +46,13 @@ def predict(
             called.call("on_predict_batch_begin", number, {})
             outputs, run = model.forward(batch.x, mask=batch.mask)
             found.add(outputs, run.masks if batch.mask is not None else None, rows)
-            called.call("on_predict_batch_end", number, {"outputs": outputs})
+            if called.has("on_predict_batch_end"):
+                called.call("on_predict_batch_end", number, {"outputs": model.arranged(outputs)})
         called.call("on_predict_end", {})
     finally:
         for bar in bars:
             bar.close()
-    return found.whole(source.x if isinstance(source, Arrays) else [])
+    return model.arranged(found.whole(source.x if isinstance(source, Arrays) else []))
 
 
 def _samples(

@@ -137,10 +137,11 @@ def _labels(
     if y is None:
         raise TypeError(f"{where}y: expected labels, got None")
     if len(output_shapes) == 1:
-        (y,) = y.values() if isinstance(y, Mapping) and len(y) == 1 else (y,)
+        if isinstance(y, Mapping):
+            (y,) = for_each_output(f"{where}y", y, model.output_names)
         labels = _unwrapped(y, len(x[0]))
         return [_label(model, labels, model.loss, x, output_shapes[0], f"{where}y")]
-    names: list[str] = model.output_names  # type: ignore[attr-defined]
+    names = model.output_names
     given = for_each_output(f"{where}y", y, names)
     return [
         _label(model, labels, loss, x, shape, f"{where}y[{name!r}]")
@@ -219,14 +220,8 @@ def _weights(
         return None
     name = f"{where}sample_weight"
     several = len(y) > 1
-    if several and isinstance(sample_weight, list | tuple | Mapping):
-        given = for_each_output(name, sample_weight, model.output_names)  # type: ignore[attr-defined]
-    elif isinstance(sample_weight, Mapping):
-        if len(sample_weight) != len(y):
-            raise ValueError(
-                f"{name}: expected weights for the only output, got {', '.join(sample_weight)}"
-            )
-        given = list(sample_weight.values())
+    if isinstance(sample_weight, Mapping) or (several and isinstance(sample_weight, list | tuple)):
+        given = for_each_output(name, sample_weight, model.output_names)
     else:
         given = [_unwrapped(sample_weight, len(x[0]))] * len(y)
     found: list[Any] = []

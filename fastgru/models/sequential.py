@@ -248,6 +248,11 @@ class Sequential(Model):
         assert self._ends is not None
         return self._ends
 
+    @property
+    def output_names(self) -> list[str]:
+        """The name of the last layer, in a list."""
+        return [layer.name for layer in self._layers[-1:]]
+
     # ---- computation ----
 
     def convert(self, name: str, x: Any) -> Any:

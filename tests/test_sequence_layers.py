@@ -63,6 +63,10 @@ def test_masking():
     seven = np.where(MASK[..., None], X, 7)
     np.testing.assert_array_equal(Masking(7)(seven), X)
     np.testing.assert_array_equal(Masking(mask_value=7.0).compute_mask(seven), MASK)
+    missing = np.where(MASK[..., None], X, np.nan)
+    np.testing.assert_array_equal(Masking(np.nan)(missing), X)
+    missing[0, 0, 0] = np.nan  # one feature of a step that has others
+    np.testing.assert_array_equal(Masking(np.nan).compute_mask(missing), MASK)
     assert layer.makes_mask and Masking(dtype="float32")(X.astype(np.float32)).dtype == np.float32
 
 

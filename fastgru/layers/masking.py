@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ class Masking(Layer):
     Parameters
     ----------
     mask_value : float, default 0.0
-        The value.
+        The value; NaN masks the steps of which all features are NaN.
     **common
         name, dtype: see :class:`Layer`.
 
@@ -50,7 +51,8 @@ class Masking(Layer):
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         """Return where any feature differs from the value; a mask of the input does not count."""
-        return (x != self.mask_value).any(-1)
+        differs = ~np.isnan(x) if math.isnan(self.mask_value) else x != self.mask_value
+        return differs.any(-1)
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the input with masked steps set to zero."""

@@ -263,4 +263,7 @@ def test_a_model_that_does_not_fit_its_data_is_refused():
         fastgru.trace(model, np.zeros((2, 4, 5)))
     with pytest.raises(TypeError):
         fastgru.trace(model, "text")
+    for other in (5, GRU):
+        with pytest.raises(TypeError, match="model: expected a model or a layer, got (5|<class)"):
+            fastgru.trace(other, np.zeros((2, 4, 3)))
     assert fastgru.current_ops() is fastgru.ops

@@ -54,6 +54,8 @@ def trace(model: Network | Layer, x: Any, mask: Any = None) -> Trace:
     >>> trace["gru"].z.shape
     (1, 10, 32)
     """
+    if not callable(model) or isinstance(model, type):
+        raise TypeError(f"model: expected a model or a layer, got {model!r}")
     recorder = Recorder(named_cells(model))
     with unchanged_states(model), backend.using(recorder):
         output = model(x) if mask is None else model(x, mask=mask)

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from fastgru import _random, layers, optimizers
-from fastgru._numbers import checked_count
+from fastgru._numbers import checked_count, checked_rate
 from fastgru.callbacks import EarlyStopping
 from fastgru.losses import Loss
 from fastgru.models import Sequential
@@ -157,6 +157,7 @@ class SequenceEstimator(BaseEstimator):
         model = Sequential()
         if self.vocabulary is not None:
             model.add(layers.Embedding(self._n_ids, self.embedding_dim))
+        dropout = checked_rate("dropout", self.dropout)
         units = self.units if isinstance(self.units, tuple | list) else [self.units]
         if not units:
             raise ValueError(f"units: expected at least one size, got {self.units!r}")
@@ -164,8 +165,8 @@ class SequenceEstimator(BaseEstimator):
             cell = getattr(layers, _CELLS[self.cell])
             layer = cell(size, return_sequences=i + 1 < len(units))
             model.add(layers.Bidirectional(layer) if self.bidirectional else layer)
-            if self.dropout:
-                model.add(layers.Dropout(self.dropout))
+            if dropout:
+                model.add(layers.Dropout(dropout))
         model.add(layers.Dense(outputs))
         model.build((None, None, *x[0].shape[1:]))
         config = {"learning_rate": self.learning_rate}

@@ -354,7 +354,7 @@ def test_a_pickle_goes_on_training():
         ({"units": ()}, ValueError, "units: expected at least one size"),
         ({"units": 0}, ValueError, "units"),
         ({"units": "many"}, TypeError, "units"),
-        ({"dropout": 1.5}, ValueError, "rate"),
+        ({"dropout": 1.5}, ValueError, "^dropout: expected a number from 0 to 1, got 1.5"),
         ({"optimizer": "adan"}, ValueError, "adan.*adam"),
         ({"optimizer": 3}, TypeError, "optimizer: expected a name, got 3"),
         ({"vocabulary": 5.5}, TypeError, "vocabulary: expected an integer, got 5.5"),

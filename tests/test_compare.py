@@ -342,6 +342,7 @@ def test_what_is_wrong_with_a_file_is_said(series, tmp_path, capsys):
         (series, ["--target", "date"], "line 2, column 'date': expected a number, got 'day 0'"),
         (series, ["--target", "demand", "--features", "date"], "--features: line 2, column 'date'"),
         (series, [], "name the column to predict with --target"),
+        (series, ["--target", "demand", "--text", "date"], "--target names a column of a series"),
         (series, ["--text", "date"], "--label: the file has no column 'label'"),
         (series, ["--target", "demand", "--window", 85], "90 rows give 5 windows of 85 steps"),
         (tmp_path / "nowhere.csv", one, "No such file"),
@@ -360,6 +361,12 @@ def test_what_is_wrong_with_a_file_is_said(series, tmp_path, capsys):
         status, out, err = run(capsys, path, *arguments)
         assert status == 2 and message in err and "Traceback" not in err, (message, err)
         assert err.startswith("python -m fastgru compare: ") and not out
+
+
+def test_a_picture_of_an_unknown_kind_is_refused_before_the_work(series, capsys, tmp_path):
+    wanted = ["--target", "demand", "--picture", tmp_path / "cells.xyz"]
+    status, out, err = run(capsys, series, *wanted)
+    assert status == 2 and not out and "expected a picture's ending, one of " in err
 
 
 def test_options_are_checked(capsys):

@@ -77,9 +77,7 @@ def run(options: argparse.Namespace) -> int:
             if not Path(path).absolute().parent.is_dir():
                 raise FileNotFoundError(f"{path}: there is no such folder")
         if options.picture:
-            from fastgru.plot import require_matplotlib
-
-            require_matplotlib()
+            _require_drawable(options.picture)
         found = _compared(options)
         print(found)
         if options.picture:
@@ -92,6 +90,19 @@ def run(options: argparse.Namespace) -> int:
         print(f"python -m fastgru compare: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _require_drawable(path: str) -> None:
+    """Raise an error unless matplotlib is installed and writes files of this kind."""
+    from fastgru.plot import require_matplotlib
+
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    kinds = Figure().canvas.get_supported_filetypes()
+    kind = Path(path).suffix.removeprefix(".").lower()
+    if kind and kind not in kinds:
+        raise ValueError(f"{path}: expected a picture's ending, one of {', '.join(sorted(kinds))}")
 
 
 def _compared(options: argparse.Namespace) -> Comparison:
@@ -109,6 +120,8 @@ def _compared(options: argparse.Namespace) -> Comparison:
         "verbose": 0 if options.quiet else 1,
     }
     names = list(table.columns)
+    if options.target is not None and (options.text or options.label):
+        raise ValueError("--target names a column of a series, --text and --label those of texts")
     if options.text or options.label or (options.target is None and {"text", "label"} <= {*names}):
         found = _files.texts(
             table, options.text or "text", options.label or "label",

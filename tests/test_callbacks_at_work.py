@@ -126,6 +126,8 @@ def test_other_arguments_of_monitors_are_checked():
         ReduceLROnPlateau(factor="a")
     with pytest.raises(TypeError, match="filepath: expected a path, got int"):
         ModelCheckpoint(5)
+    with pytest.raises(ValueError, match=r"such as '\{epoch\}-\{loss:\.2f\}\.npz', got .*Keras'"):
+        ModelCheckpoint("{epoch}-{loss:.2f}.keras")
 
 
 def test_a_number_that_is_not_there_warns():

@@ -391,11 +391,11 @@ def test_files_of_another_kind(tmp_path):
             models.load_model(path)
     with pytest.raises(FileNotFoundError):
         models.load_model(tmp_path / "nowhere.npz")
-    for name in ("model.keras", "model.h5", "model"):
-        with pytest.raises(ValueError, match=r"ends in \.npz or \.safetensors, got '.*" + name):
-            models.load_model(tmp_path / name)
-        with pytest.raises(ValueError, match=r"ends in \.npz or \.safetensors"):
-            make_model().save(tmp_path / name)
+    for name, more in (("model.keras", "reads Keras'$"), ("model.h5", "Keras'$"), ("model", "$")):
+        message = r"ends in \.npz or \.safetensors, such as '.*model\.npz', got '.*" + name
+        for use in (models.load_model, make_model().save, make_model().save_weights):
+            with pytest.raises(ValueError, match=f"{message}'.*{more}"):
+                use(tmp_path / name)
 
 
 def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path):

@@ -29,7 +29,7 @@ class Configurable:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make an object from what :meth:`get_config` returned."""
-        return cls(**config)
+        return cls(**checked_config(cls, config))
 
     def __repr__(self) -> str:
         """Return the class with its arguments."""
@@ -49,6 +49,25 @@ def taken_by(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     A constructor that passes its own on gives ``locals()``, instead of naming each once more.
     """
     return {name: given[name] for name in constructor_arguments(cls) if name in given}
+
+
+def checked_config(cls: type, config: Any, *needed: str) -> Mapping[str, Any]:
+    """Return a configuration, of which some entries are needed.
+
+    Raises
+    ------
+    TypeError
+        If it is no mapping.
+    ValueError
+        If a needed entry is missing.
+    """
+    expected = f"{cls.__name__}.from_config: expected a dict that get_config returned"
+    if not isinstance(config, Mapping):
+        raise TypeError(f"{expected}, got {type(config).__name__}")
+    missing = [name for name in needed if name not in config]
+    if missing:
+        raise ValueError(f"{expected}, got one without {', '.join(missing)}")
+    return config
 
 
 def describe(value: Configurable) -> dict[str, Any]:

@@ -271,6 +271,40 @@ def test_configuration_makes_an_equal_layer(layer):
     assert type(other) is type(layer) and other.get_config() == layer.get_config()
 
 
+CONFIGURABLE = [
+    *(type(layer) for layer in CONFIGURED),
+    layers.GRU,
+    layers.Bidirectional,
+    layers.TimeDistributed,
+    fastgru.Sequential,
+    fastgru.Model,
+    fastgru.optimizers.Adam,
+    fastgru.metrics.MeanMetricWrapper,
+]
+
+
+@pytest.mark.parametrize("kind", CONFIGURABLE)
+def test_what_is_no_configuration_is_refused(kind):
+    for given in (None, 5, [("units", 3)]):
+        with pytest.raises(TypeError, match="from_config: expected a dict .* got (None|int|list)"):
+            kind.from_config(given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"),
+    [
+        (layers.Bidirectional, "layer"),
+        (layers.TimeDistributed, "layer"),
+        (fastgru.Sequential, "layers"),
+        (fastgru.Model, "layers, inputs, outputs"),
+        (fastgru.metrics.MeanMetricWrapper, "fn"),
+    ],
+)
+def test_what_a_configuration_lacks_is_named(kind, entry):
+    with pytest.raises(ValueError, match=rf"\.from_config: .* got one without {entry}$"):
+        kind.from_config({})
+
+
 # ---------------------------------------------------------------- weights
 
 
@@ -374,7 +408,9 @@ def test_a_weight_can_be_looked_at_and_assigned():
         (lambda: Dropout(0.5, seed=-1), ValueError, "seed: expected an integer of at least 0"),
         (lambda: Input(), ValueError, "expected either shape or batch_shape"),
         (lambda: Input(shape=10), TypeError, "shape: expected a tuple of sizes"),
-        (lambda: Input((3,), dtype="flaot32"), ValueError, "dtype: expected a dtype such as"),
+        (lambda: Input((3,), dtype="flaot32"), ValueError, "dtype: .*'int32', got 'flaot32'"),
+        (lambda: Input((3,), dtype="complex64"), ValueError, "dtype: expected real numbers such"),
+        (lambda: Input((3,), dtype=object), ValueError, "dtype: expected real numbers such"),
     ],
 )
 def test_bad_arguments(make, error, message):

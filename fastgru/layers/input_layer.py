@@ -63,10 +63,7 @@ class InputLayer(Layer):
         else:
             batch = None if batch_size is None else checked_size("batch_size", batch_size)
             self.batch_shape = (batch, *checked_shape("shape", shape))
-        try:
-            self.data_dtype = np.dtype("float32" if dtype is None else dtype).name
-        except TypeError:
-            raise ValueError(f"dtype: expected a dtype such as 'int32', got {dtype!r}") from None
+        self.data_dtype = _data_dtype(dtype)
         self.input_shape = self.output_shape = self.batch_shape
         self.built = True
 
@@ -97,6 +94,17 @@ class InputLayer(Layer):
             "dtype": self.data_dtype,
             "name": self.name,
         }
+
+
+def _data_dtype(dtype: Any) -> str:
+    """Return the name of a dtype of real numbers."""
+    try:
+        found = np.dtype("float32" if dtype is None else dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "fiub":
+        raise ValueError(f"dtype: expected real numbers such as 'int32', got {dtype!r}")
+    return found.name
 
 
 def Input(  # noqa: N802 (Keras' name)

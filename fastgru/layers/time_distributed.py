@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastgru._configurable import describe
+from fastgru._configurable import checked_config, describe
 from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
 
@@ -166,6 +166,7 @@ class TimeDistributed(Layer):
         """Make a layer from what :meth:`get_config` returned."""
         from fastgru import layers
 
+        config = checked_config(cls, config, "layer")
         return cls(**{**config, "layer": layers.deserialize(config["layer"])})
 
 

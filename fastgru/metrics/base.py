@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgru import _custom_objects
 from fastgru._arrays import to_array
-from fastgru._configurable import Configurable, plain, refuse_unknown
+from fastgru._configurable import Configurable, checked_config, plain, refuse_unknown
 from fastgru._naming import snake_case
 from fastgru.losses.base import checked_weights
 
@@ -196,7 +196,7 @@ class MeanMetricWrapper(MeanMetric):
         ValueError
             If the function is not known here.
         """
-        fn = config["fn"]
+        fn = checked_config(cls, config, "fn")["fn"]
         found = _custom_objects.find(fn) if isinstance(fn, str) else fn
         if not callable(found):
             raise ValueError(

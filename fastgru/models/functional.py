@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastgru._arrays import to_floats
+from fastgru._configurable import checked_config
 from fastgru.layers import InputLayer, Layer
 from fastgru.layers.arguments import checked_mask
 from fastgru.layers.symbolic import KerasTensor
@@ -287,7 +288,8 @@ class Functional(Model):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make a model from what :meth:`get_config` returned, with new weights."""
-        inputs, outputs = _functional_config.tensors_from(config)
+        needed = "layers", "inputs", "outputs"
+        inputs, outputs = _functional_config.tensors_from(checked_config(cls, config, *needed))
         return cls(inputs, outputs, name=config.get("name"))
 
 

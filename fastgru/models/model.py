@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastgru import optimizers
@@ -381,6 +381,15 @@ class Model(Network):
             Accepted for Keras' sake: the ending decides.
         """
         model_files.save_model(self, filepath, overwrite)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """Make a model from what `get_config` returned, with new weights."""
+        if cls is not Model:
+            return super().from_config(config)
+        from fastgru.models.functional import Functional
+
+        return Functional.from_config(config)
 
     def to_json(self, **options: Any) -> str:
         """Return the architecture as JSON, for :func:`fastgru.models.model_from_json`.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from fastgru import layers as layers_module
-from fastgru._configurable import describe
+from fastgru._configurable import checked_config, describe
 from fastgru.layers import InputLayer, Layer
 from fastgru.layers.arguments import Shape, checked_shape
 from fastgru.layers.input_layer import as_tensor
@@ -334,6 +334,7 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make a model from what :meth:`get_config` returned, with new weights."""
+        config = checked_config(cls, config, "layers")
         layers = [layers_module.deserialize(c) for c in config["layers"]]
         model = cls(layers, name=config.get("name"))
         shape = config.get("build_input_shape")

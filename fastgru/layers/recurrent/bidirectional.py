@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from fastgru import _random
+from fastgru._configurable import checked_config
 from fastgru._threads import at_once, get_num_threads
 from fastgru.backend import current_ops
 from fastgru.layers.arguments import is_nested_shape
@@ -371,6 +372,7 @@ class Bidirectional(Layer):
         """Make a layer from what :meth:`get_config` returned, with new weights."""
         from fastgru import layers
 
+        config = checked_config(cls, config, "layer")
         made = {
             name: layers.deserialize(config[name])
             for name in ("layer", "backward_layer")

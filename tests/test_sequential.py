@@ -238,14 +238,14 @@ def test_summary_of_all_kinds_of_layers(capsys):
     )
     model.summary()
     lines = capsys.readouterr().out.splitlines()
-    assert {len(line) for line in lines if line[:1] in "_= "} == {65}
+    assert {len(line) for line in lines if line[:1] in "_= "} == {65 - 29 + 48}
     text = "\n".join(lines)
-    assert "(None, 5)" in text and " dropout" in text and "aaaaaaa" in text
+    assert f" {'a' * 40} (GRU) (None, 5)  " in text and " dropout" in text
     assert "Total params: 183\nTrainable params: 165\nNon-trainable params: 18\n" in text
 
     collected = []
     model.summary(line_length=90, print_fn=collected.append)
-    assert collected[1] == "_" * 90 and "a" * 30 in "".join(collected)
+    assert collected[1] == "_" * 90 and f" {'a' * 37}… (None, 5) " in "".join(collected)
 
 
 def test_summary_before_the_model_is_built(capsys):

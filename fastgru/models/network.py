@@ -446,8 +446,9 @@ class Network(Layer):
         Parameters
         ----------
         line_length : int, optional
-            The width of the table: 65, or 98 for a functional model, which has a column for what
-            each layer is called on.
+            The width of the table, to which long texts are cut. By default it is as wide as they
+            need, and at least 65, or 98 for a functional model, which has a column for what each
+            layer is called on.
         print_fn : callable, default print
             Called with each line.
         positions, expand_nested, show_trainable, layer_range

@@ -10,6 +10,7 @@ a burst at night is no more than an ordinary noon.
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import numpy as np
@@ -73,6 +74,9 @@ def detect() -> tuple[float, float]:
 
 def main() -> None:
     """Learn what is ordinary, find what is not."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     start = time.perf_counter()
     ours, limit = detect()
     print(f"F1 of the GRU's surprise: {ours:.2f}; of a limit on the traffic: {limit:.2f}")

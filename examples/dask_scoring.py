@@ -10,6 +10,7 @@ process, however the data is cut.
 
 from __future__ import annotations
 
+import argparse
 import os
 import pickle
 import time
@@ -49,6 +50,9 @@ def score(block: np.ndarray, model: fastgru.Sequential) -> np.ndarray:
 
 def main() -> None:
     """Train here, score in two processes."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     model = make_model()
     print(f"the model is {len(pickle.dumps(model)) / 1000:.0f} kB")
     data = np.random.default_rng(1).integers(0, WORDS, (20_000, LENGTH))

@@ -108,10 +108,13 @@ def write(encoder, decoder, texts):
 
 def main(arguments=None):
     """Train, measure on dates that were held out, and write those of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("dates", nargs="*", default=["4 July 1976", "October 3rd 2019"])
-    parser.add_argument("--samples", type=int, default=12_000, help="dates to learn from")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    shown = ["4 July 1976", "October 3rd 2019"]
+    parser.add_argument("dates", nargs="*", default=shown, help=f"to write (two: {shown})")
+    parser.add_argument("--samples", type=int, default=12_000, help="dates to learn from (12000)")
+    parser.add_argument("--epochs", type=int, default=10, help="how often to see them (10)")
     chosen = parser.parse_args(arguments)
 
     set_random_seed(1)

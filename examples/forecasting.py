@@ -11,6 +11,7 @@ the demand, "as today" for the price.
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import numpy as np
@@ -88,6 +89,9 @@ def forecast_price(test_days: int = 600) -> tuple[float, float]:
 
 def main() -> None:
     """Forecast both series and print the errors."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     for what, forecast, baseline in (
         ("demand, a day ahead", forecast_demand, "as a week ago"),
         ("price, tomorrow's", forecast_price, "as today"),

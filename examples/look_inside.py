@@ -100,7 +100,9 @@ def look(model: fastgru.Model, sentence: str) -> fastgru.tracing.Trace:
 
 def main() -> None:
     """Do all four steps."""
-    parser = argparse.ArgumentParser(description="Look at the gates of a GRU along a sentence.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = "the film was not really so dull"
     parser.add_argument("--sentence", default=default, help=f"words that it knows ({default!r})")
     parser.add_argument("--folder", type=Path, default=Path(), help="for the pictures (here)")

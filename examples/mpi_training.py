@@ -13,6 +13,7 @@ network is to tell their sum (Hochreiter and Schmidhuber, 1997).
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 
@@ -102,6 +103,9 @@ def train(
 
 def main() -> None:
     """Train, then test in the first process."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     processes = MPI.COMM_WORLD
     x, y = make_data(4000)
     model = make_model()

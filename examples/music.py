@@ -94,8 +94,10 @@ def compose(
 
 def main() -> None:
     """Train, test, compose."""
-    parser = argparse.ArgumentParser(description="Compose tunes after old ones.")
-    parser.add_argument("--seed", type=int, default=0, help="another number, other tunes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another number, other tunes (0)")
     rng = np.random.default_rng(parser.parse_args().seed)
     model = train()
     ours, common = test(model)

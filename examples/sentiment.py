@@ -418,7 +418,7 @@ def share(text: str) -> float:
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; exits with a message where it makes no sense."""
     parser = argparse.ArgumentParser(
-        description="Train a GRU to tell positive from negative texts; then judge sentences."
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sentences", nargs="*", metavar="SENTENCE", help="judge this sentence")
     parser.add_argument("--load", type=Path, metavar="FILE", help="judge with a saved model")

@@ -11,6 +11,7 @@ hundredth of a second. Words differ in length, and go to the classifier as they 
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import numpy as np
@@ -72,6 +73,9 @@ def recognize() -> tuple[float, float]:
 
 def main() -> None:
     """Learn, then test on other voices."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     start = time.perf_counter()
     ours, orderless = recognize()
     print(f"words recognized: {ours:.1%}; by their average sound: {orderless:.1%}")

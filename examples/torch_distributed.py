@@ -39,8 +39,10 @@ def train(model: nn.Module, text: str, steps: int, rank: int, processes: int) ->
 
 def main() -> None:
     """Train, and let the first process tell about it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=100)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=100, help="of training (100)")
     parser.add_argument("--double", action="store_true", help="compute in float64")
     parser.add_argument("--save", help="a file for the trained weights and the losses")
     options = parser.parse_args()

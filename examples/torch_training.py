@@ -83,9 +83,11 @@ def train(model: nn.Module, text: str, steps: int) -> list[float]:
 
 def main() -> None:
     """Train both ways and print both curves."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=1)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=200, help="of each training (200)")
+    parser.add_argument("--threads", type=int, default=1, help="for both ways (1)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     fastgru.set_num_threads(options.threads)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -14,7 +17,8 @@ from fastgru import _custom_objects
 
 matplotlib.use("agg")
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 
 @pytest.mark.parametrize("name", ["saving", "seeing-inside", "comparing"])
@@ -45,3 +49,11 @@ def test_pictures_are_there():
         text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert (DOCS / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["encoder_decoder", "look_inside", "music", "sentiment"])
+def test_an_example_tells_what_it_shows(name):
+    path = ROOT / "examples" / f"{name}.py"
+    run = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
+    assert run.returncode == 0
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) in run.stdout

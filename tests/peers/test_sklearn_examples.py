@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,27 +10,33 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def printed(name, capsys):
+@pytest.fixture
+def printed(capsys, monkeypatch):
     """Run an example as a user does; return the pairs of figures that it prints."""
-    runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
-    output = capsys.readouterr().out
-    pairs = re.findall(r": ([0-9.]+)%?; [^:]*: ([0-9.]+)", output)
-    return [(float(ours), float(simple.rstrip("."))) for ours, simple in pairs]
+
+    def run(name):
+        monkeypatch.setattr(sys, "argv", [name])
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+        output = capsys.readouterr().out
+        pairs = re.findall(r": ([0-9.]+)%?; [^:]*: ([0-9.]+)", output)
+        return [(float(ours), float(simple.rstrip("."))) for ours, simple in pairs]
+
+    return run
 
 
-def test_demand_and_price(capsys):
-    (demand, week_ago), (price, today) = printed("forecasting.py", capsys)
+def test_demand_and_price(printed):
+    (demand, week_ago), (price, today) = printed("forecasting.py")
     assert demand < 0.4 * week_ago
     assert price < 0.99 * today
 
 
-def test_anomalies(capsys):
-    ((f1, limit),) = printed("anomalies.py", capsys)
+def test_anomalies(printed):
+    ((f1, limit),) = printed("anomalies.py")
     assert f1 > 0.75 > 0.5 > limit
 
 
-def test_speech(capsys):
-    ((percent, orderless),) = printed("speech.py", capsys)
+def test_speech(printed):
+    ((percent, orderless),) = printed("speech.py")
     assert percent > 90 > 60 > orderless
 
 

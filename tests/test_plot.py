@@ -13,7 +13,7 @@ matplotlib.use("agg")
 from matplotlib import pyplot  # noqa: E402
 
 import fastgru  # noqa: E402
-from fastgru import Sequential, plot  # noqa: E402
+from fastgru import Sequential, metrics, plot  # noqa: E402
 from fastgru.layers import GRU, LSTM, Dense, Embedding, Input, SimpleRNN  # noqa: E402
 
 rng = np.random.default_rng(8)
@@ -215,6 +215,15 @@ def test_the_best_epoch_is_marked():
     for axes, best in zip(plot.history(curves).axes, (1, 3), strict=True):
         (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
         assert dot.get_xdata() == [2] and dot.get_ydata() == [best]
+
+
+@pytest.mark.parametrize("name", ["auc", "bce", "kld", "logcosh", "mae", "precision", "fn"])
+def test_the_best_epoch_is_that_of_the_metric(name):
+    short = {"fn": metrics.FalseNegatives(), "precision": metrics.Precision(), "auc": metrics.AUC()}
+    metric = short[name] if name in short else metrics.get(name)
+    (axes,) = plot.history({f"val_{metric.name}": [2.0, 1.0, 3.0]}).axes
+    (dot,) = [line for line in axes.lines if line.get_marker() == "o"]
+    assert dot.get_xdata() == [3 if metric.direction == "up" else 2]
 
 
 def test_several_runs_in_one_picture():

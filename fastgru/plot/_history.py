@@ -124,6 +124,12 @@ def _draw_curves(
     axes.legend(fontsize=8)
 
 
+_ERRORS = (
+    "loss", "error", "mae", "mse", "crossentropy", "bce", "divergence", "kld", "logcosh", "perplex",
+    "false_",
+)  # fmt: skip
+
+
 def _is_error(name: str) -> bool:
     """Tell whether less of a quantity is better."""
-    return any(part in name for part in ("loss", "error", "mae", "mse", "crossentropy", "perplex"))
+    return any(part in name for part in _ERRORS)

@@ -44,7 +44,8 @@ class Target:
         self.loss, self.weight, self._metrics, self._weighted = compiled
         self.logits = self.loss is not None and activation in self.loss.takes_logits_of
         self.activation, self.prefix = activation, prefix
-        self.metrics: list[metrics.Metric] | None = None
+        self.metrics: list[metrics.Metric] | None = None  # until the shapes are known
+        self.names: list[str] = []
 
     def fit_to(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Choose the metrics that fit labels and outputs of these shapes; require that all do."""
@@ -59,10 +60,9 @@ class Target:
             for metric, weighted in every
         ]
         self._activates = any(needs for *_, needs in self._uses)
-        names: list[str] = []
+        self.names = []
         for metric, weighted in every:
-            names.append(_new_name(self.prefix, metric.name, weighted, names))
-        self.names = names
+            self.names.append(_new_name(self.prefix, metric.name, weighted, self.names))
 
     def measure(
         self,

@@ -28,11 +28,9 @@ class Pass:
         self.optimizer = model.compiled.optimizer
         self.targets = model.targets()
         self.several = len(self.targets) > 1
-        flags = [target.logits for target in self.targets]
-        self._logits: Any = flags if self.several else flags[0]
         self._out_list = isinstance(model.output_activation, list)
-        if self._out_list:
-            self._logits = flags
+        flags = [target.logits for target in self.targets]
+        self._logits: Any = flags if self._out_list else flags[0]
         self._penalized: list[Any] = []
         self._metrics: list[tuple[str, Any]] | None = None
         self._told = False
@@ -53,7 +51,7 @@ class Pass:
         self._metrics = [
             pair
             for target in self.targets
-            for pair in zip(getattr(target, "names", ()), target.metrics or (), strict=True)
+            for pair in zip(target.names, target.metrics or (), strict=True)
         ]
         directions = {name: metric.direction for name, metric in self._metrics}
         self.model.metric_directions = directions

@@ -120,8 +120,10 @@ def _compared(options: argparse.Namespace) -> Comparison:
         "verbose": 0 if options.quiet else 1,
     }
     names = list(table.columns)
-    if options.target is not None and (options.text or options.label):
-        raise ValueError("--target names a column of a series, --text and --label those of texts")
+    if (options.target or options.features) and (options.text or options.label):
+        raise ValueError(
+            "--target and --features name columns of a series, --text and --label those of texts"
+        )
     if options.text or options.label or (options.target is None and {"text", "label"} <= {*names}):
         found = _files.texts(
             table, options.text or "text", options.label or "label",

@@ -70,6 +70,14 @@ def test_masked_steps_are_no_fault():
     assert "finite without dropout" in explained(model, spiked())
 
 
+def test_nans_that_are_masked_are_no_fault():
+    layer = GRU(3, activation="relu", name="reader")
+    model = make(Masking(np.nan), layer, Dense(1))
+    x = spiked()
+    x[0, 3] = np.nan
+    assert explained(model, x).startswith("reader: the candidate is infinite at time step 6 of sa")
+
+
 def test_inputs_and_weights_come_first():
     model = make(GRU(3, name="reader"), Dense(1))
     x = spiked(value=np.nan)

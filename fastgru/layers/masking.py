@@ -39,6 +39,7 @@ class Masking(Layer):
         if not is_number(mask_value):
             raise TypeError(f"mask_value: expected a number, got {mask_value!r}")
         self.mask_value = mask_value
+        self.masks_nan = math.isnan(mask_value)  # NaN equals nothing, itself included
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
         """Return the shape as it is."""
@@ -51,7 +52,7 @@ class Masking(Layer):
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         """Return where any feature differs from the value; a mask of the input does not count."""
-        differs = ~np.isnan(x) if math.isnan(self.mask_value) else x != self.mask_value
+        differs = ~np.isnan(x) if self.masks_nan else x != self.mask_value
         return differs.any(-1)
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgru import backend
+from fastgru.layers import Masking
 from fastgru.layers.nesting import held_by
 from fastgru.tracing.recorder import Recorder, named_cells, unchanged_states
 from fastgru.tracing.traces import LABELS, LayerTrace
@@ -62,7 +63,8 @@ def explain(model: Model, x: Any, mask: Any = None) -> str:
     x, mask : ndarray or list of ndarray
         The batch, as the model's `forward` takes it.
     """
-    for name, array in _inputs(x):
+    masked = any(isinstance(layer, Masking) and layer.masks_nan for layer in _leaves(model))
+    for name, array in [] if masked else _inputs(x):
         place = _first(array)
         if place is not None:
             return f"{name} is {_kind(array[place])} {_where(place)}"

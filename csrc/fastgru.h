@@ -135,7 +135,7 @@ typedef struct {
     const void *dy;                    /* (B, T, H), strides free as y's; or NULL */
     ptrdiff_t dy_batch, dy_step;
     const void *dh_n, *dc_n; /* (B, H) or NULL */
-    void *dx;                /* (B, T, I), strides free as x's; zero in steps that don't count */
+    void *dx; /* (B, T, I), strides free as x's; zero in steps that don't count; or NULL */
     ptrdiff_t dx_batch, dx_step;
     void *dkernel;    /* (I, G H) */
     void *drecurrent; /* (H, G H) */

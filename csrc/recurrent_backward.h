@@ -206,7 +206,7 @@ static void prepare_weights(const backward_pass *b, const share *part) {
         transpose_weights(&m, by_step, first, last, b->candidate_transposed);
     }
     part_of(s->inputs, PLAIN * LANES, part->member, part->members, &first, &last);
-    for (int g = groups_of_w(s, groups); g-- > 0;) {
+    for (int g = b->args->dx ? groups_of_w(s, groups) : 0; g-- > 0;) {
         const stacked m = transposes(s, w, groups[g], gate_of_w);
         transpose_weights(&m, chunks_use_tiles(s), first, last, b->w_transposed[g]);
     }
@@ -526,6 +526,7 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
     const fastgru_backward *args = b->args;
     const int in_place = !places_of(s) && !s->input_copies, tiles = chunks_use_tiles(s);
     const ptrdiff_t at = s->schedule ? offset_of(s, c->first_step) : c->first_step;
+    if (!args->dx) return;
     REAL *dx = (REAL *)args->dx + at * args->dx_step;
     blocks groups[MOST_BLOCKS];
     const int count = groups_of_w(s, groups);
@@ -635,7 +636,7 @@ static void clear_gradients(const fastgru_backward *args) {
         memset(args->dkernel, 0, gates * h * (size_t)s->inputs * sizeof(REAL));
         memset(args->drecurrent, 0, gates * h * h * sizeof(REAL));
     }
-    if (!places_of(s)) return;
+    if (!places_of(s) || !args->dx) return;
     const ptrdiff_t some = step_count(s) ? rows_in(s, 0) : 0;
     for (ptrdiff_t i = some; i < s->batch; i++)
         for (ptrdiff_t t = 0; t < s->steps; t++)

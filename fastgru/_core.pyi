@@ -83,7 +83,7 @@ def recurrent_backward(
     dh_n: Array | None,
     dc_n: Array | None,
     cache: RecurrentCache,
-    dx: Array,
+    dx: Array | None,
     dkernel: Array,
     drecurrent_kernel: Array,
     dbias: Array | None,

@@ -428,7 +428,7 @@ def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c
 
 
 def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkernel, drecurrent_kernel, dbias, dh0, dc0):
-    """Run a backward pass into the gradients; dy or dh_n, dc_n, dbias, dh0 and dc0 may be None."""
+    """Run a backward pass into the gradients; dy or dh_n, dc_n, dx, dbias, dh0 and dc0 may be None."""
     cdef Views views
     cdef fastgru_backward call
     cdef fastgru_shape *shape = &call.forward.shape
@@ -466,8 +466,9 @@ def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkerne
         call.dc0 = written(&views, dc0, state)
         if cache.go_backwards:
             look_back(&call.forward, item)
-            call.dx = <char *> call.dx + (shape.steps - 1) * call.dx_step * item
-            call.dx_step = -call.dx_step
+            if dx is not None:
+                call.dx = <char *> call.dx + (shape.steps - 1) * call.dx_step * item
+                call.dx_step = -call.dx_step
         with nogil:
             table.backward(&call)
     finally:

@@ -292,6 +292,29 @@ def test_frozen_layers_stay_as_they_are():
     assert [w.path for w in model.non_trainable_weights] == [w.path for w in reader.weights]
 
 
+@pytest.mark.parametrize("functional", [False, True])
+def test_nobody_computes_the_gradient_of_a_models_input(functional, monkeypatch):
+    layers = [GRU(3, return_sequences=True), LSTM(2)]
+    if functional:
+        x = Input((5, 4))
+        model = Model(x, layers[1](layers[0](x)))
+    else:
+        model = Sequential([Input((5, 4)), *layers])
+    calls = []
+    for name in "gru_backward", "lstm_backward":
+
+        def backward(*args, operation=getattr(fastgru.ops, name), **options):
+            calls.append(operation(*args, **options))
+            return calls[-1]
+
+        monkeypatch.setattr(fastgru.ops, name, backward)
+    model.compile("sgd", "mse")
+    model.train_on_batch(FEATURES, VECTORS)
+    (dx, *_), (none, *gradients) = calls
+    assert dx.any() and none is None
+    assert all(g.any() for g in gradients[:3])
+
+
 def test_models_are_freed_without_the_garbage_collector():
     gc.disable()
     try:

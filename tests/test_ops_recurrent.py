@@ -120,6 +120,19 @@ def test_gradient_of_the_last_state_alone(case: RecurrentCase, more: dict[str, A
     assert_close(dict(zip(expected, gradients, strict=True)), expected, TOLERANCE["float64"])
 
 
+@pytest.mark.parametrize("more", [{}, {"mask": "left"}, {"ragged": True}], ids=str)
+@pytest.mark.parametrize("case", MEDIUM, ids=str)
+def test_without_the_inputs_gradient(case: RecurrentCase, more: dict[str, Any], isa: str):
+    for some in replace(case, **more), replace(case, input_dropout=case.gates, recompute=True):
+        for each in ops, reference:
+            *_, cache = forward(each, some)(**some.arrays(), **some.options(), training=True)
+            run, (dy, *dstates) = backward(each, some), some.gradients()
+            dx, *expected = run(dy, cache, *dstates)
+            none, *found = run(dy, cache, *dstates, input_gradient=False)
+            assert dx is not None and none is None
+            same(found, expected)
+
+
 @pytest.mark.parametrize("case", MEDIUM, ids=str)
 def test_an_empty_batch(case: RecurrentCase, isa: str):
     for more in ({}, {"packed": True}, {"mask": "all", "out": True}, {"input_dropout": 1}):

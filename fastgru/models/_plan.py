@@ -8,7 +8,7 @@ from typing import Any
 from fastgru.layers.penalty import as_step
 from fastgru.layers.symbolic import KerasTensor, Node
 from fastgru.models._graph import Graph
-from fastgru.models._run import Run, backward_of
+from fastgru.models._run import Run, backward_of, backward_to_weights_of
 
 
 class Step:
@@ -208,7 +208,11 @@ class Plan:
             if missing and not step.layer.adds_loss:
                 _forget(step, accumulate)
                 continue
-            dx = step.backward(d, cache, accumulate=accumulate or step.shared)
+            wanted = any(needed[i] for i in step.sources)
+            backward = step.backward if wanted else backward_to_weights_of(step.layer)
+            dx = backward(d, cache, accumulate=accumulate or step.shared)
+            if not wanted:
+                continue
             if step.source >= 0:
                 _add(gradients, step.source, dx)
             else:

@@ -29,3 +29,9 @@ def backward_of(step: Any) -> Callable[..., Any]:
     """Return a step's backward pass, to its inputs."""
     found: Callable[..., Any] = getattr(step, "backward_to_inputs", step.backward)
     return found
+
+
+def backward_to_weights_of(step: Any) -> Callable[..., Any]:
+    """Return a step's backward pass where nobody wants the gradients of its inputs."""
+    found: Callable[..., Any] = getattr(step, "backward_to_weights", step.backward)
+    return found

@@ -240,12 +240,13 @@ def gru_backward(
     dh_n: Array | None = None,
     *,
     out: WeightGradients | None = None,
-) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None]:
     if isinstance(cache, PlainGRUCache):
-        return reference.gru_backward(dy, cache, dh_n, out=out)
+        return reference.gru_backward(dy, cache, dh_n, out=out, input_gradient=input_gradient)
     _checks.cache(cache, GRUCache, "gru_forward")
     _checks.gru_backward(dy, dh_n, cache.shape, cache.rows)
-    return _run_back(dy, cache, dh_n, None, 3, out)[:5]
+    return _run_back(dy, cache, dh_n, None, 3, out, input_gradient)[:5]
 
 
 @documented
@@ -256,12 +257,15 @@ def lstm_backward(
     dc_n: Array | None = None,
     *,
     out: WeightGradients | None = None,
-) -> tuple[Array, Array, Array, Array | None, Array | None, Array | None]:
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None, Array | None]:
     if isinstance(cache, PlainLSTMCache):
-        return reference.lstm_backward(dy, cache, dh_n, dc_n, out=out)
+        return reference.lstm_backward(
+            dy, cache, dh_n, dc_n, out=out, input_gradient=input_gradient
+        )
     _checks.cache(cache, LSTMCache, "lstm_forward")
     _checks.lstm_backward(dy, dh_n, dc_n, cache.shape, cache.rows)
-    return _run_back(dy, cache, dh_n, dc_n, 4, out)
+    return _run_back(dy, cache, dh_n, dc_n, 4, out, input_gradient)
 
 
 @documented
@@ -271,12 +275,15 @@ def simple_rnn_backward(
     dh_n: Array | None = None,
     *,
     out: WeightGradients | None = None,
-) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None]:
     if isinstance(cache, PlainSimpleRNNCache):
-        return reference.simple_rnn_backward(dy, cache, dh_n, out=out)
+        return reference.simple_rnn_backward(
+            dy, cache, dh_n, out=out, input_gradient=input_gradient
+        )
     _checks.cache(cache, SimpleRNNCache, "simple_rnn_forward")
     _checks.simple_rnn_backward(dy, dh_n, cache.shape, cache.rows)
-    return _run_back(dy, cache, dh_n, None, 1, out)[:5]
+    return _run_back(dy, cache, dh_n, None, 1, out, input_gradient)[:5]
 
 
 def _run_back(
@@ -286,7 +293,8 @@ def _run_back(
     dc_n: Array | None,
     gates: int,
     out: WeightGradients | None,
-) -> tuple[Array, Array, Array, Array | None, Array | None, Array | None]:
+    input_gradient: bool,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None, Array | None]:
     """Run a cell backwards; return dx, the weights' gradients, dh0 and dc0 (None without c0)."""
     B, _, I, H, dtype = cache.shape
     columns = gates * H
@@ -299,7 +307,7 @@ def _run_back(
     else:
         _checks.weight_gradients(out, (I, columns), (H, columns), bias_shape, dtype)
         dkernel, drecurrent, dbias = out
-    dx = np.empty(cache.x.shape, dtype)
+    dx = np.empty(cache.x.shape, dtype) if input_gradient else None
     dh0 = np.empty((B, H), dtype) if cache.has_h0 else None
     dc0 = np.empty((B, H), dtype) if cache.has_c0 else None
     _core.recurrent_backward(

@@ -119,13 +119,14 @@ class Recurrence:
             return None
         return np.concatenate([dropout[..., : step.size, :] for step in self.steps], axis=-2)
 
-    def input_gradients(self, d: Array) -> tuple[Array, Array]:
-        """Return dx and dkernel from the gradient d (N, gates * H) of what `project` gave."""
-        dropout = self.spread(self.input_dropout)
-        dx = product_backward(d, self.kernel, dropout)
-        if not self.ragged:
-            dx = _from_rows(dx, self.shape[1], self.go_backwards)
-        return dx, weight_gradient(self.x, d, dropout)
+    def input_gradient(self, d: Array) -> Array:
+        """Return dx from the gradient d (N, gates * H) of what `project` gave."""
+        dx = product_backward(d, self.kernel, self.spread(self.input_dropout))
+        return dx if self.ragged else _from_rows(dx, self.shape[1], self.go_backwards)
+
+    def kernel_gradient(self, d: Array) -> Array:
+        """Return dkernel from the same."""
+        return weight_gradient(self.x, d, self.spread(self.input_dropout))
 
 
 def prepare(

@@ -251,7 +251,8 @@ def gru_backward(
     dh_n: Array | None = None,
     *,
     out: tuple[Array, Array, Array | None] | None = None,
-) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None]:
     """Gradients of a GRU by backpropagation through time.
 
     Parameters
@@ -265,10 +266,12 @@ def gru_backward(
     out : (dkernel, drecurrent_kernel, dbias or None), optional
         C-contiguous arrays that receive these gradients, and are returned. The third is None
         exactly if there are no biases.
+    input_gradient : bool, default True
+        Whether to return dx.
 
     Returns
     -------
-    dx : array (B, T, I) or (N, I)
+    dx : array (B, T, I) or (N, I), or None without input_gradient
         Zero at masked steps.
     dkernel : array (I, 3H)
     drecurrent_kernel : array (H, 3H)
@@ -309,7 +312,8 @@ def gru_backward(
         d[:, 2] = dn
         if dbias is not None:
             dbias = np.stack([d.reshape(N, 3 * H).sum(axis=0), dbias])
-    dx, dkernel = run.input_gradients(d.reshape(N, 3 * H))
+    dx = run.input_gradient(d.reshape(N, 3 * H)) if input_gradient else None
+    dkernel = run.kernel_gradient(d.reshape(N, 3 * H))
     weights = deliver((dkernel, drecurrent_kernel, dbias), out)
     return dx, *weights, dh if run.has_h0 else None
 

@@ -214,7 +214,8 @@ def lstm_backward(
     dc_n: Array | None = None,
     *,
     out: tuple[Array, Array, Array | None] | None = None,
-) -> tuple[Array, Array, Array, Array | None, Array | None, Array | None]:
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None, Array | None]:
     """Gradients of an LSTM by backpropagation through time.
 
     Parameters
@@ -229,10 +230,12 @@ def lstm_backward(
     out : (dkernel, drecurrent_kernel, dbias or None), optional
         C-contiguous arrays that receive these gradients, and are returned. The third is None
         exactly if there are no biases.
+    input_gradient : bool, default True
+        Whether to return dx.
 
     Returns
     -------
-    dx : array (B, T, I) or (N, I)
+    dx : array (B, T, I) or (N, I), or None without input_gradient
         Zero at masked steps.
     dkernel : array (I, 4H)
     drecurrent_kernel : array (H, 4H)
@@ -261,7 +264,8 @@ def lstm_backward(
     _run_steps_back(cache, run.incoming(dy), dh, dc, d)
 
     rows = d.reshape(N, 4 * H)
-    dx, dkernel = run.input_gradients(rows)
+    dx = run.input_gradient(rows) if input_gradient else None
+    dkernel = run.kernel_gradient(rows)
     h, drop = run.previous(cache.states), run.spread(run.recurrent_dropout)
     dbias = rows.sum(axis=0) if run.has_bias else None
     weights = deliver((dkernel, weight_gradient(h, rows, drop), dbias), out)

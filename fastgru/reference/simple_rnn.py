@@ -158,7 +158,8 @@ def simple_rnn_backward(
     dh_n: Array | None = None,
     *,
     out: tuple[Array, Array, Array | None] | None = None,
-) -> tuple[Array, Array, Array, Array | None, Array | None]:
+    input_gradient: bool = True,
+) -> tuple[Array | None, Array, Array, Array | None, Array | None]:
     """Gradients of a simple recurrent layer by backpropagation through time.
 
     Parameters
@@ -172,10 +173,12 @@ def simple_rnn_backward(
     out : (dkernel, drecurrent_kernel, dbias or None), optional
         C-contiguous arrays that receive these gradients, and are returned. The third is None
         exactly if there are no biases.
+    input_gradient : bool, default True
+        Whether to return dx.
 
     Returns
     -------
-    dx : array (B, T, I) or (N, I)
+    dx : array (B, T, I) or (N, I), or None without input_gradient
         Zero at masked steps.
     dkernel : array (I, H)
     drecurrent_kernel : array (H, H)
@@ -200,7 +203,8 @@ def simple_rnn_backward(
     dh = np.zeros((B, H), dtype) if dh_n is None else dh_n.copy()
     _run_steps_back(cache, run.incoming(dy), dh, d)
 
-    dx, dkernel = run.input_gradients(d)
+    dx = run.input_gradient(d) if input_gradient else None
+    dkernel = run.kernel_gradient(d)
     h, drop = run.previous(cache.states), run.spread(run.recurrent_dropout)
     dbias = d.sum(axis=0) if run.has_bias else None
     weights = deliver((dkernel, weight_gradient(h, d, drop), dbias), out)

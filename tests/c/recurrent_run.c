@@ -69,7 +69,7 @@ void run_backward(run *r, const problem *p) {
     b->forward.y = b->forward.h_n = b->forward.c_n = NULL;
     b->dy = at(p->dy.data, p->y_at.origin), b->dy_batch = p->y_at.batch, b->dy_step = p->y_at.step;
     b->dh_n = p->dh_n.data, b->dc_n = p->dc_n.data;
-    r->dx = buffer(p->x_at.size);
+    r->dx = r->without_dx ? NULL : buffer(p->x_at.size);
     b->dx = at(r->dx, p->x_at.origin);
     b->dx_batch = p->x_at.batch, b->dx_step = p->x_at.step;
     b->dkernel = buffer(p->kernel.count), b->drecurrent = buffer(p->recurrent.count);

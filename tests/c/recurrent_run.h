@@ -11,6 +11,7 @@ typedef struct {
     fastgru_schedule schedule;
     void *schedule_memory, *kernel, *recurrent;
     void *y, *dx; /* where their memory begins */
+    int without_dx;
     fastgru_forward forward;
     fastgru_backward backward;
 } run;

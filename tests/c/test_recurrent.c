@@ -72,7 +72,7 @@ static void check_dx(const problem *p, const void *dx) {
 }
 
 static void test_gradients(const problem *p) {
-    run r, again;
+    run r, again, without_dx;
     run_forward(&r, p, TRAINING, 1);
     run_backward(&r, p);
     check_gradient("dx", p, &p->x, r.dx);
@@ -85,7 +85,11 @@ static void test_gradients(const problem *p) {
     run_forward(&again, p, RECOMPUTE, 1);
     run_backward(&again, p);
     check_same_results("recomputed", &again, &r, p);
-    release_run(&r), release_run(&again);
+    run_forward(&without_dx, p, TRAINING, 1);
+    without_dx.without_dx = 1;
+    run_backward(&without_dx, p);
+    check_same_results("without dx", &without_dx, &r, p);
+    release_run(&r), release_run(&again), release_run(&without_dx);
 }
 
 /* Row b's part of an array that is laid out in memory, as if it were alone. */

@@ -139,7 +139,13 @@ class Cell(Layer):
         return packed, None, bias
 
     def run_backward(
-        self, ops: ModuleType, dy: Any, cache: Any, dstates: Sequence[Any], accumulate: bool
+        self,
+        ops: ModuleType,
+        dy: Any,
+        cache: Any,
+        dstates: Sequence[Any],
+        accumulate: bool,
+        input_gradient: bool = True,
     ) -> tuple[Any, list[Any]]:
         """Write the gradients of the weights; return those of the input and the initial states."""
         kernel, recurrent, bias = self.kernel, self.recurrent_kernel, self.bias
@@ -147,7 +153,8 @@ class Cell(Layer):
         out = None
         if trained and not accumulate:
             out = kernel.gradient, recurrent.gradient, None if bias is None else bias.gradient
-        dx, *gradients = getattr(ops, f"{self.operation}_backward")(dy, cache, *dstates, out=out)
+        operation = getattr(ops, f"{self.operation}_backward")
+        dx, *gradients = operation(dy, cache, *dstates, out=out, input_gradient=input_gradient)
         if out is None:
             for weight, gradient in zip(self._weights, gradients, strict=False):
                 self.store_gradient(weight, gradient, accumulate)

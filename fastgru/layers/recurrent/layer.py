@@ -296,11 +296,13 @@ class Recurrent(Layer):
         visible: np.ndarray = last if self.zero_output_for_mask else np.any(mask, axis=1)
         return None if visible.all() else visible
 
-    def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
+    def backward(
+        self, dy: Any, cache: Any, *, accumulate: bool = False, input_gradient: bool = True
+    ) -> Any:
         """Return dx, or a list of it and the initial states' gradients if these were inputs.
 
         Writes the gradients of the weights. With `return_state` `dy` is a list, in which None
-        stands for zeros.
+        stands for zeros. Without `input_gradient` dx is None.
         """
         ops, run, visible, listed, batch = cache
         dy, *dstates = dy if self.return_state else (dy, *[None] * self.cell.state_count)
@@ -310,8 +312,12 @@ class Recurrent(Layer):
             dstates[0], dy = added(dy, dstates[0]), None
         if dy is None and dstates[0] is None:
             dstates[0] = np.zeros((batch, self.units), self._dtype)
-        dx, dinitial = self.cell.run_backward(ops, dy, run, dstates, accumulate)
+        dx, dinitial = self.cell.run_backward(ops, dy, run, dstates, accumulate, input_gradient)
         return [dx, *(d for d in dinitial if d is not None)] if listed else dx
+
+    def backward_to_weights(self, dy: Any, cache: Any, *, accumulate: bool = False) -> None:
+        """Do what :meth:`backward` does where nobody wants the gradients of the inputs."""
+        self.backward(dy, cache, accumulate=accumulate, input_gradient=False)
 
 
 def checked_hint(name: str, value: Any) -> Any:

@@ -98,9 +98,11 @@ typedef struct {
     int input_copies; /* factors on x: 0 none, 1 for all gates, or one for each gate */
     int state_copies; /* likewise on the state that enters the recurrent products */
     int recompute;    /* training keeps the states only; the backward pass makes the gates again */
+    int resets_first; /* GRU: in biases and gradients the gates' order is r z n, as PyTorch's */
+    int transposes_gradients; /* dkernel is (G H, I) and drecurrent (G H, H), as PyTorch's */
 } fastgru_shape;
 
-/* One of the two weight matrices, in any layout: element (k, j) of a gate's block stands at
+/* One of the two weight matrices, in any layout and order of gates: element (k, j) of a gate's block stands at
  * data[gate[g] + k * row + j * column]; k counts inputs (or previous units), j units. */
 typedef struct {
     const void *data;
@@ -137,8 +139,8 @@ typedef struct {
     const void *dh_n, *dc_n; /* (B, H) or NULL */
     void *dx; /* (B, T, I), strides free as x's; zero in steps that don't count; or NULL */
     ptrdiff_t dx_batch, dx_step;
-    void *dkernel;    /* (I, G H) */
-    void *drecurrent; /* (H, G H) */
+    void *dkernel;    /* (I, G H), if not transposed */
+    void *drecurrent; /* (H, G H), likewise */
     void *dbias;      /* as bias; or NULL */
     void *dh0, *dc0;  /* (B, H) or NULL */
     void *workspace;  /* backward_workspace elements for the same number of threads */

@@ -111,7 +111,8 @@ typedef struct {
                       scattered or scaled */
     REAL *befores; /* and of h, likewise */
     REAL *packed_inputs, *packed_befores, *packed_resets; /* lines of these, and of r * h */
-    REAL *dx;         /* a product, before it is scaled or scattered */
+    REAL *dx;                           /* a product, before it is scaled or scattered */
+    REAL *dkernel, *drecurrent, *dbias; /* the caller's, or to be arranged (arrange_gradients) */
     REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
     REAL *dc;         /* LSTM: likewise */
     REAL *carried;    /* (B, Hs): a product that has to be scaled, or GRU, reset before: to r * h */
@@ -121,6 +122,8 @@ typedef struct {
     fastgru_barrier ready;
 } backward_pass;
 
+/* Products give gradients as the library has its weights; other layouts are made of them in the end. */
+INLINE int arranges_gradients(const shape *s) { return s->resets_first || s->transposes_gradients; }
 INLINE int copies_inputs(const shape *s) { return places_of(s) || s->input_copies; }
 INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
 
@@ -150,6 +153,10 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
     b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);
     b->scratch = take(&buffer, chunks_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
     b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
+    const ptrdiff_t arranged = arranges_gradients(s) ? gates_of(s) * h : 0;
+    b->dkernel = take(&buffer, arranged * s->inputs);
+    b->drecurrent = take(&buffer, arranged * h);
+    b->dbias = take(&buffer, arranged * 2);
     return buffer;
 }
 
@@ -472,7 +479,7 @@ static REAL *states_met(const backward_pass *b, const chunk *c, int gate) {
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units;
-    REAL *dw = b->args->dkernel, *du = b->args->drecurrent;
+    REAL *dw = b->dkernel, *du = b->drecurrent;
     blocks groups[MOST_BLOCKS];
     const int count = groups_of_blocks(s, groups);
     for (int g = 0; g < count; g++) {
@@ -489,7 +496,7 @@ static void bias_gradients(const backward_pass *b, const share *part, const chun
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, gates = gates_of(s);
     const REAL *to_w = b->derivatives + (s->cell == FASTGRU_GRU ? DZ : 0) * h;
-    REAL *dbias = b->args->dbias;
+    REAL *dbias = b->dbias;
     ptrdiff_t first, last;
     if (!dbias) return;
     part_of(gates * h, LANES, part->member, part->members, &first, &last);
@@ -564,6 +571,48 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
     }
 }
 
+/* ---- gradients as the caller wants them ---- */
+
+/* The member's columns of a gradient of some rows, gate by gate, from where the products have left it. */
+static void arrange_gradient(const shape *s, const share *part, const REAL *from,
+                             ptrdiff_t row_count, REAL *to) {
+    const ptrdiff_t h = s->units, width = gates_of(s) * h;
+    ptrdiff_t first, last;
+    part_of(h, LANES, part->member, part->members, &first, &last);
+    for (int g = 0; g < gates_of(s); g++) {
+        const REAL *block = from + g * h + first;
+        const ptrdiff_t at = place_of_gate(s, g) * h + first;
+        if (s->transposes_gradients)
+            transpose_matrix(block, width, row_count, last - first, to + at * row_count, row_count);
+        else
+            for (ptrdiff_t k = 0; k < row_count; k++)
+                memcpy(to + k * width + at, block + k * width,
+                       (size_t)(last - first) * sizeof(REAL));
+    }
+}
+
+static void arrange_gradients(const backward_pass *b, const share *part) {
+    const shape *s = b->shape;
+    const ptrdiff_t h = s->units;
+    arrange_gradient(s, part, b->dkernel, s->inputs, b->args->dkernel);
+    arrange_gradient(s, part, b->drecurrent, h, b->args->drecurrent);
+}
+
+/* A GRU's two biases of z and of r enter as a sum: their gradients are the same. */
+static void save_bias_gradients(const backward_pass *b) {
+    const shape *s = b->shape;
+    const ptrdiff_t h = s->units, width = gates_of(s) * h;
+    const int both = s->cell == FASTGRU_GRU && s->reset_after;
+    REAL *from = b->dbias, *to = b->args->dbias;
+    if (!to) return;
+    if (both) memcpy(from + width, from, (size_t)(2 * h) * sizeof(REAL));
+    for (int g = 0; from != to && g < gates_of(s) * (both ? 2 : 1); g++) {
+        const int row = g / gates_of(s), gate = g % gates_of(s);
+        memcpy(to + row * width + place_of_gate(s, gate) * h, from + g * h,
+               (size_t)h * sizeof(REAL));
+    }
+}
+
 /* ---- the pass ---- */
 
 /* One member's part of a chunk: first the steps, then the products over their rows. */
@@ -599,6 +648,7 @@ static void backward_task(void *context, int member, int members) {
         if (shared->again) fastgru_wait(&shared->ready, members);
         chunk_back(shared, &part, first, end);
     }
+    if (arranges_gradients(s)) arrange_gradients(shared, &part);
     restore_mode(mode);
 }
 
@@ -612,6 +662,12 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     lay_out_backward(&b, s, threads, args->workspace);
     load_states(s, args->dh_n, b.dh);
     if (b.c_states) load_states(s, args->dc_n, b.dc);
+    if (!arranges_gradients(s)) {
+        b.dkernel = args->dkernel;
+        b.drecurrent = args->drecurrent;
+        b.dbias = args->dbias;
+    }
+    if (!args->dbias) b.dbias = NULL;
     return b;
 }
 
@@ -627,14 +683,15 @@ static forward_pass begin_again(backward_pass *b, int threads) {
 }
 
 /* Where no step counts at all, sums over steps are zero. */
-static void clear_gradients(const fastgru_backward *args) {
-    const shape *s = &args->forward.shape;
+static void clear_gradients(const backward_pass *b) {
+    const fastgru_backward *args = b->args;
+    const shape *s = b->shape;
     const size_t h = (size_t)s->units, gates = (size_t)gates_of(s);
     const int both = s->cell == FASTGRU_GRU && s->reset_after;
-    if (args->dbias) memset(args->dbias, 0, gates * h * (both ? 2 : 1) * sizeof(REAL));
+    if (b->dbias) memset(b->dbias, 0, gates * h * (both ? 2 : 1) * sizeof(REAL));
     if (total_rows(s) == 0) {
-        memset(args->dkernel, 0, gates * h * (size_t)s->inputs * sizeof(REAL));
-        memset(args->drecurrent, 0, gates * h * h * sizeof(REAL));
+        memset(b->dkernel, 0, gates * h * (size_t)s->inputs * sizeof(REAL));
+        memset(b->drecurrent, 0, gates * h * h * sizeof(REAL));
     }
     if (!places_of(s) || !args->dx) return;
     const ptrdiff_t some = step_count(s) ? rows_in(s, 0) : 0;
@@ -646,7 +703,6 @@ static void clear_gradients(const fastgru_backward *args) {
 
 static void backward(const fastgru_backward *args) {
     const shape *s = &args->forward.shape;
-    const ptrdiff_t h = s->units;
     const int threads = threads_for(s, args->threads);
     backward_pass b = begin_backward(args, threads);
     forward_pass again;
@@ -654,12 +710,9 @@ static void backward(const fastgru_backward *args) {
         again = begin_again(&b, threads);
         b.again = &again;
     }
-    clear_gradients(args);
+    clear_gradients(&b);
     fastgru_run_team(threads, backward_task, &b);
-    /* z's and r's two biases enter as a sum: their gradients are the same. */
-    REAL *dbias = args->dbias;
-    if (dbias && s->cell == FASTGRU_GRU && s->reset_after)
-        memcpy(dbias + 3 * h, dbias, (size_t)(2 * h) * sizeof(REAL));
+    save_bias_gradients(&b);
     for (ptrdiff_t i = 0; i < s->batch; i++) {
         if (args->dh0) save_state(s, i, b.dh + i * b.units_stride, args->dh0);
         if (args->dc0) save_state(s, i, b.dc + i * b.units_stride, args->dc0);

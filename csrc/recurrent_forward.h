@@ -84,10 +84,11 @@ static void pack_biases(const forward_pass *f) {
     const REAL *b = f->args->bias, *c = after && b ? b + gates * h : NULL;
     memset(f->input_bias, 0, (size_t)(gates * padded_units(f->shape)) * sizeof(REAL));
     memset(f->candidate_bias, 0, (size_t)padded_units(f->shape) * sizeof(REAL));
-    for (ptrdiff_t g = 0; b && g < gates; g++) {
+    for (int g = 0; b && g < gates; g++) {
+        const ptrdiff_t at = place_of_gate(f->shape, g) * h;
         for (ptrdiff_t j = 0; j < h; j++)
             f->input_bias[(j / LANES * gates + g) * LANES + j % LANES] =
-                c && g != N ? b[g * h + j] + c[g * h + j] : b[g * h + j];
+                c && g != N ? b[at + j] + c[at + j] : b[at + j];
     }
     if (c) memcpy(f->candidate_bias, c + N * h, (size_t)h * sizeof(REAL));
 }

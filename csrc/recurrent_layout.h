@@ -18,6 +18,10 @@ INLINE int gates_of(const shape *s) {
 /* Vectors in a panel of W, and of U unless the reset comes before its product. */
 INLINE int panel_vectors(const shape *s) { return s->cell == FASTGRU_GRU ? GATES : PLAIN; }
 INLINE int resets_before(const shape *s) { return s->cell == FASTGRU_GRU && !s->reset_after; }
+/* Where among the gates of biases and gradients one stands. */
+INLINE int place_of_gate(const shape *s, int gate) {
+    return s->resets_first && gate < N ? Z + R - gate : gate;
+}
 INLINE int has_standard_activations(const shape *s) {
     return s->activation == FASTGRU_TANH &&
            (s->cell == FASTGRU_SIMPLE_RNN || s->recurrent_activation == FASTGRU_SIGMOID);

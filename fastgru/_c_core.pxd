@@ -70,6 +70,8 @@ cdef extern from "fastgru.h":
         int input_copies
         int state_copies
         int recompute
+        int resets_first
+        int transposes_gradients
 
     ctypedef struct fastgru_weights:
         const void *data

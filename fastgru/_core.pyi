@@ -22,9 +22,12 @@ class PackedWeights:
     kernel: Array
     recurrent_kernel: Array
     reset_after: bool
+    resets_first: bool
 
 class PackedGRU(PackedWeights):
-    def __init__(self, kernel: Array, recurrent_kernel: Array, reset_after: bool) -> None: ...
+    def __init__(
+        self, kernel: Array, recurrent_kernel: Array, reset_after: bool, resets_first: bool = False
+    ) -> None: ...
 
 class PackedLSTM(PackedWeights):
     def __init__(self, kernel: Array, recurrent_kernel: Array) -> None: ...
@@ -89,6 +92,7 @@ def recurrent_backward(
     dbias: Array | None,
     dh0: Array | None,
     dc0: Array | None,
+    transposed: bool,
 ) -> None: ...
 def dense(
     rows: int,

@@ -204,8 +204,8 @@ cdef void *sequence(Views *views, array, const fastgru_shape *shape, Py_ssize_t 
 
 
 cdef fastgru_weights weights(Views *views, array, Py_ssize_t rows, Py_ssize_t units, int gates,
-                             Py_ssize_t itemsize) except *:
-    """One of Keras' kernels: (K, gates x H), gates side by side."""
+                             bint resets_first, Py_ssize_t itemsize) except *:
+    """One of Keras' kernels: (K, gates x H), gates side by side; a GRU's perhaps in the order r, z, n."""
     cdef fastgru_weights w
     cdef Py_ssize_t[2] sizes = [rows, gates * units]
     cdef Py_ssize_t[2] strides
@@ -213,6 +213,8 @@ cdef fastgru_weights weights(Views *views, array, Py_ssize_t rows, Py_ssize_t un
     w.row, w.column = strides[0], strides[1]
     for g in range(gates):
         w.gate[g] = g * units * strides[1]
+    if resets_first:
+        w.gate[0], w.gate[1] = w.gate[1], w.gate[0]
     return w
 
 
@@ -236,18 +238,20 @@ cdef class PackedWeights:
 
     cdef readonly Py_ssize_t input_size, units
     cdef readonly object dtype, kernel, recurrent_kernel
-    cdef readonly bint reset_after
+    cdef readonly bint reset_after, resets_first
     cdef int cell
     cdef const fastgru_kernels *table
     cdef Memory memory
 
-    cdef int pack(self, kernel, recurrent_kernel, fastgru_cell cell, bint reset_after) except -1:
+    cdef int pack(self, kernel, recurrent_kernel, fastgru_cell cell, bint reset_after=True,
+                  bint resets_first=False) except -1:
         cdef Views views
         cdef fastgru_shape shape
         cdef fastgru_weights w, u
         cdef Py_ssize_t itemsize = kernel.dtype.itemsize
         self.input_size, self.units = kernel.shape[0], recurrent_kernel.shape[0]
         self.dtype, self.reset_after, self.cell = kernel.dtype, reset_after, <int> cell
+        self.resets_first = resets_first
         self.kernel, self.recurrent_kernel = kernel, recurrent_kernel
         self.table = kernels_for(itemsize)
         memset(&shape, 0, sizeof(shape))
@@ -256,8 +260,8 @@ cdef class PackedWeights:
         self.memory = Memory(self.table.packed_size(&shape) * itemsize)
         views.count = 0
         try:
-            w = weights(&views, kernel, self.input_size, self.units, GATES[self.cell], itemsize)
-            u = weights(&views, recurrent_kernel, self.units, self.units, GATES[self.cell], itemsize)
+            w = weights(&views, kernel, self.input_size, self.units, GATES[self.cell], resets_first, itemsize)
+            u = weights(&views, recurrent_kernel, self.units, self.units, GATES[self.cell], resets_first, itemsize)
             with nogil:
                 self.table.pack(&shape, &w, &u, self.memory.data, _threads)
         finally:
@@ -268,22 +272,22 @@ cdef class PackedWeights:
 cdef class PackedGRU(PackedWeights):
     """A GRU's."""
 
-    def __init__(self, kernel, recurrent_kernel, bint reset_after):
-        self.pack(kernel, recurrent_kernel, FASTGRU_GRU, reset_after)
+    def __init__(self, kernel, recurrent_kernel, bint reset_after, bint resets_first=False):
+        self.pack(kernel, recurrent_kernel, FASTGRU_GRU, reset_after, resets_first)
 
 
 cdef class PackedLSTM(PackedWeights):
     """An LSTM's."""
 
     def __init__(self, kernel, recurrent_kernel):
-        self.pack(kernel, recurrent_kernel, FASTGRU_LSTM, True)
+        self.pack(kernel, recurrent_kernel, FASTGRU_LSTM)
 
 
 cdef class PackedSimpleRNN(PackedWeights):
     """A simple RNN's."""
 
     def __init__(self, kernel, recurrent_kernel):
-        self.pack(kernel, recurrent_kernel, FASTGRU_SIMPLE_RNN, True)
+        self.pack(kernel, recurrent_kernel, FASTGRU_SIMPLE_RNN)
 
 
 cdef class RecurrentCache:
@@ -378,6 +382,7 @@ def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c
     memset(&call, 0, sizeof(call))
     call.shape.batch, call.shape.steps, call.shape.inputs, call.shape.units = shape[0], shape[1], shape[2], shape[3]
     call.shape.cell, call.shape.reset_after = <fastgru_cell> packed.cell, packed.reset_after
+    call.shape.resets_first = packed.resets_first
     call.shape.update_replaces, call.shape.repeats = options.update_replaces, options.repeats
     call.shape.activation = <fastgru_activation> options.activation
     call.shape.recurrent_activation = <fastgru_activation> options.recurrent_activation
@@ -427,8 +432,12 @@ def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c
     return cache
 
 
-def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkernel, drecurrent_kernel, dbias, dh0, dc0):
-    """Run a backward pass into the gradients; dy or dh_n, dc_n, dx, dbias, dh0 and dc0 may be None."""
+def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkernel, drecurrent_kernel, dbias, dh0, dc0,
+                       bint transposed):
+    """Run a backward pass into the gradients; dy or dh_n, dc_n, dx, dbias, dh0 and dc0 may be None.
+
+    dkernel and drecurrent_kernel are (K, gates x H) or, where transposed, (gates x H, K).
+    """
     cdef Views views
     cdef fastgru_backward call
     cdef fastgru_shape *shape = &call.forward.shape
@@ -438,6 +447,7 @@ def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkerne
     cdef int gates = GATES[<int> cache.c_shape.cell], biases = gates
     memset(&call, 0, sizeof(call))
     shape[0] = cache.c_shape
+    shape.transposes_gradients = transposed
     if shape.cell == FASTGRU_GRU and shape.reset_after:
         biases = 2 * gates
     call.threads = _threads
@@ -457,8 +467,8 @@ def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkerne
         call.dy = sequence(&views, dy, shape, units, &call.dy_batch, &call.dy_step, item)
         call.dh_n = contiguous(&views, dh_n, state)
         call.dc_n = contiguous(&views, dc_n, state)
-        call.kernel = weights(&views, cache.kernel, inputs, units, gates, item)
-        call.recurrent = weights(&views, cache.recurrent_kernel, units, units, gates, item)
+        call.kernel = weights(&views, cache.kernel, inputs, units, gates, shape.resets_first, item)
+        call.recurrent = weights(&views, cache.recurrent_kernel, units, units, gates, shape.resets_first, item)
         call.dkernel = written(&views, dkernel, gates * inputs * units * item)
         call.drecurrent = written(&views, drecurrent_kernel, gates * units * units * item)
         call.dbias = written(&views, dbias, biases * units * item)

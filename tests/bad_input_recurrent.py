@@ -85,6 +85,11 @@ _GRU = [
         "masked_output: unknown name 'zeros'; did you mean 'zero'?",
     ),
     (
+        {"gate_order": "rnz"},
+        ValueError,
+        "gate_order: unknown name 'rnz'; did you mean 'zrn' or 'rzn'?",
+    ),
+    (
         {"update_gate": "keeps"},
         ValueError,
         "update_gate: unknown name 'keeps'; did you mean 'keep'?",
@@ -135,6 +140,11 @@ _GRU = [
         {"kernel": _pack(), "recurrent_kernel": None, "reset_after": False, "bias": None},
         ValueError,
         "kernel: expected one packed with reset_after=False, got one packed with reset_after=True",
+    ),
+    (
+        {"kernel": _pack(), "recurrent_kernel": None, "gate_order": "rzn"},
+        ValueError,
+        "kernel: expected one packed with gate_order='rzn', got one packed with gate_order='zrn'",
     ),
     (
         {"kernel": _pack("f4"), "recurrent_kernel": None},

@@ -143,9 +143,10 @@ class GRUCase(RecurrentCase):
     reset_after: bool = True
     update_gate: str = "keep"
     recurrent_activation: str | Activation = "sigmoid"
+    gate_order: str = "zrn"
 
     cell, gates = "gru", 3
-    choices = ("reset_after", "update_gate", "recurrent_activation")
+    choices = ("reset_after", "update_gate", "recurrent_activation", "gate_order")
 
     def bias_shape(self) -> tuple[int, ...]:
         """The shape of the biases."""
@@ -257,7 +258,9 @@ def run_recurrent(ops: ModuleType, case: RecurrentCase, dtype: str | None = None
     weights = [arrays.get(name) for name in ("kernel", "recurrent_kernel", "bias")]
     if case.packed:
         pack = getattr(ops, f"pack_{case.cell}")
-        mode = {"reset_after": case.reset_after} if isinstance(case, GRUCase) else {}
+        mode: dict[str, Any] = {}
+        if isinstance(case, GRUCase):
+            mode = {"reset_after": case.reset_after, "gate_order": case.gate_order}
         packed = pack(arrays.pop("kernel"), arrays.pop("recurrent_kernel"), **mode)
         arrays |= {"kernel": packed, "recurrent_kernel": None}
     *outputs, cache = forward(ops, case)(**arrays, **case.options(), training=True)
@@ -366,6 +369,10 @@ RECURRENT_OPTIONS += [
     LSTMCase(9, 3, 7, 17, h0=h0, c0=c0, dy=dy, dh_n=dh_n, dc_n=dc_n)
     for h0, c0, dy, dh_n, dc_n in itertools.product(_BOTH, repeat=5)
     if dy or dh_n or dc_n
+]
+RECURRENT_OPTIONS += [
+    GRUCase(9, 3, 7, 17, reset_after=after, gate_order="rzn", bias=bias, packed=packed, out=out)
+    for after, bias, packed, out in itertools.product(_BOTH, repeat=4)
 ]
 
 # Masks, ragged rows, dropout, activations; small, for central differences.

@@ -390,6 +390,26 @@ def test_any_layout(case: RecurrentCase, layout: Any, isa: str):
             same_results(dict(zip(expected, (*out, *found), strict=True)), expected)
 
 
+@pytest.mark.parametrize("sizes", [(1, 1), (5, 16), (16, 33), (40, 70)], ids=str)
+@pytest.mark.parametrize("case", [*CELLS, GRUCase(gate_order="rzn")], ids=str)
+def test_results_are_laid_out_as_what_they_belong_to(case: Any, sizes: Any, isa: str):
+    I, H = sizes
+    for dtype in DTYPES:
+        some = replace(case, B=9, T=5, I=I, H=H, dtype=dtype)
+        arrays, (dy, *dstates) = some.arrays(), some.gradients()
+        run, back = forward(ops, some), backward(ops, some)
+        *out, cache = run(**arrays, **some.options(), training=True)
+        expected = [*out, *back(dy, cache, *dstates)]
+        arrays["x"] = arrays["x"].swapaxes(0, 1).copy().swapaxes(0, 1)
+        for name in ("kernel", "recurrent_kernel"):
+            arrays[name] = arrays[name].copy("F")
+        *out, cache = run(**arrays, **some.options(), training=True)
+        dx, dkernel, drecurrent, *others = back(dy, cache, *dstates)
+        same([*out, dx, dkernel, drecurrent, *others], expected)
+        assert all(a.swapaxes(0, 1).flags.c_contiguous for a in (out[0], dx))
+        assert all(a.flags.f_contiguous for a in (dkernel, drecurrent))
+
+
 @pytest.mark.parametrize("case", MEDIUM, ids=str)
 def test_inputs_are_only_read_and_results_are_the_callers(case: RecurrentCase, isa: str):
     for variant in variants(case):

@@ -142,6 +142,26 @@ def test_update_gates_are_one_model_with_the_gate_negated(reset_after: bool):
     assert close(outputs(case, **negated, update_gate="replace")[0], outputs(case)[0])
 
 
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_the_order_of_gates_is_that_of_weights_and_gradients(reset_after: bool):
+    case = GRUCase(4, 3, 2, 3, reset_after=reset_after)
+
+    def exchanged(a: Array) -> Array:
+        z, r, n = np.split(a, 3, axis=-1)
+        return np.concatenate([r, z, n], axis=-1)
+
+    names = ("kernel", "recurrent_kernel", "bias")
+    arrays = {k: exchanged(a) if k in names else a for k, a in case.arrays().items()}
+    run, back = forward(reference, case), backward(reference, case)
+    options = {"reset_after": reset_after, "training": True}
+    *expected, cache = run(**case.arrays(), **options)
+    *found, other = run(**arrays, **options, gate_order="rzn")
+    same(found, expected)
+    dx, *gradients, dh0 = back(case.gradients()[0], cache)
+    dx_2, *gradients_2, dh0_2 = back(case.gradients()[0], other)
+    same([dx_2, *gradients_2, dh0_2], [dx, *map(exchanged, gradients), dh0])
+
+
 @pytest.mark.parametrize("case", CELLS, ids=str)
 def test_go_backwards_is_the_reversed_input(case: RecurrentCase):
     arrays = replace(case, mask="interior").arrays()

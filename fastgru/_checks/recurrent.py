@@ -21,7 +21,8 @@ _INT64 = np.dtype(np.int64)
 # ---- forward -------------------------------------------------------------------------------------
 #
 # `packed` is the class of the objects that the caller's own `pack_gru` (or its kin) makes. Such an
-# object has the attributes `input_size`, `units` and `dtype`, a GRU's `reset_after`, too.
+# object has the attributes `input_size`, `units` and `dtype`, a GRU's `reset_after` and
+# `resets_first`, too.
 
 
 def gru_forward(
@@ -41,10 +42,12 @@ def gru_forward(
     packed: type,
     go_backwards: Any = False,
     batch_sizes: Any = None,
+    gate_order: Any = "zrn",
 ) -> RecurrentShape:
     """Check the arguments of `gru_forward` and return (B, T, I, H, dtype)."""
+    _gate_order(gate_order)
     if type(kernel) is packed:
-        _same_reset(kernel, bool(reset_after))
+        _same_mode(kernel, bool(reset_after), gate_order)
     shape = _forward(
         3, x, kernel, recurrent_kernel, mask, masked_output, input_dropout, recurrent_dropout,
         packed, go_backwards, batch_sizes,
@@ -61,11 +64,22 @@ def gru_forward(
     return shape
 
 
-def _same_reset(kernel: Any, reset_after: bool) -> None:
+def _gate_order(gate_order: Any) -> None:
+    if gate_order != "zrn" and gate_order != "rzn":
+        raise unknown("gate_order", gate_order, ("zrn", "rzn"))
+
+
+def _same_mode(kernel: Any, reset_after: bool, gate_order: str) -> None:
     if kernel.reset_after != reset_after:
         raise ValueError(
             f"kernel: expected one packed with reset_after={reset_after}, "
             f"got one packed with reset_after={kernel.reset_after}"
+        )
+    if kernel.resets_first != (gate_order == "rzn"):
+        other = "rzn" if kernel.resets_first else "zrn"
+        raise ValueError(
+            f"kernel: expected one packed with gate_order={gate_order!r}, "
+            f"got one packed with gate_order={other!r}"
         )
 
 
@@ -314,8 +328,11 @@ def weight_gradients(
 # ---- packing -------------------------------------------------------------------------------------
 
 
-def pack_gru(kernel: Any, recurrent_kernel: Any) -> tuple[int, int, np.dtype[Any]]:
+def pack_gru(
+    kernel: Any, recurrent_kernel: Any, gate_order: Any = "zrn"
+) -> tuple[int, int, np.dtype[Any]]:
     """Check the arguments of `pack_gru` and return (I, H, dtype)."""
+    _gate_order(gate_order)
     return _pack(3, kernel, recurrent_kernel)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -55,11 +55,12 @@ def gru_forward(
     training: bool = False,
     batch_sizes: Array | None = None,
     recompute: bool = False,
+    gate_order: str = "zrn",
 ) -> tuple[Array | None, Array, GRUCache | PlainGRUCache | None]:
     shape = _checks.gru_forward(
         x, kernel, recurrent_kernel, bias, h0, mask, masked_output, reset_after, update_gate,
         activation, recurrent_activation, input_dropout, recurrent_dropout, PackedGRU,
-        go_backwards, batch_sizes,
+        go_backwards, batch_sizes, gate_order,
     )  # fmt: skip
     numbers = _numbers(activation, recurrent_activation)
     if numbers is None:
@@ -69,11 +70,12 @@ def gru_forward(
             activation=activation, recurrent_activation=recurrent_activation,
             input_dropout=input_dropout, recurrent_dropout=recurrent_dropout,
             go_backwards=go_backwards, return_sequences=return_sequences, training=training,
-            batch_sizes=batch_sizes,
+            batch_sizes=batch_sizes, gate_order=gate_order,
         )  # fmt: skip
     if not isinstance(kernel, PackedGRU):
         assert recurrent_kernel is not None
-        kernel = PackedGRU(aligned(kernel), aligned(recurrent_kernel), bool(reset_after))
+        mode = bool(reset_after), gate_order == "rzn"
+        kernel = PackedGRU(aligned(kernel), aligned(recurrent_kernel), *mode)
     options = RecurrentCall(
         *numbers, update_gate == "replace", bool(go_backwards), bool(training), bool(recompute),
         masked_output == "repeat",
@@ -218,8 +220,10 @@ def _run(
     B, T, _, H, dtype = shape
     if mask is not None and mask.all():
         mask = None
-    leading = (B, T) if batch_sizes is None else (len(x),)
-    y = np.empty((*leading, H), dtype) if return_sequences else None
+    y = None
+    if return_sequences:
+        leading = (B, T) if batch_sizes is None else (len(x),)
+        y = _empty_like(x, (*leading, H), dtype)
     h_n = np.empty((B, H), dtype)
     c_n = np.empty((B, H), dtype) if type(packed) is PackedLSTM else None
     cache = _core.recurrent_forward(
@@ -228,6 +232,14 @@ def _run(
         y, h_n, c_n, options,
     )  # fmt: skip
     return y, h_n, c_n, cache
+
+
+def _empty_like(x: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return a new array in whose memory steps and rows follow each other as in x."""
+    if len(shape) == 3 and x.strides[0] < x.strides[1]:
+        B, T, features = shape
+        return np.empty((T, B, features), dtype).swapaxes(0, 1)
+    return np.empty(shape, dtype)
 
 
 # ---- backward ------------------------------------------------------------------------------------
@@ -301,18 +313,25 @@ def _run_back(
     bias_shape: tuple[int, ...] | None = None
     if cache.bias is not None:
         bias_shape = (2, columns) if gates == 3 and cache.reset_after else (columns,)
+    # New gradients are laid out in memory as the weights: PyTorch's are columns first here.
+    order: Literal["C", "F"] = "C"
     if out is None:
-        dkernel, drecurrent = np.empty((I, columns), dtype), np.empty((H, columns), dtype)
+        if cache.kernel.flags.f_contiguous and cache.recurrent_kernel.flags.f_contiguous:
+            order = "F"
+        dkernel = np.empty((I, columns), dtype, order)
+        drecurrent = np.empty((H, columns), dtype, order)
         dbias = None if bias_shape is None else np.empty(bias_shape, dtype)
     else:
         _checks.weight_gradients(out, (I, columns), (H, columns), bias_shape, dtype)
         dkernel, drecurrent, dbias = out
-    dx = np.empty(cache.x.shape, dtype) if input_gradient else None
+    dx = _empty_like(cache.x, cache.x.shape, dtype) if input_gradient else None
     dh0 = np.empty((B, H), dtype) if cache.has_h0 else None
     dc0 = np.empty((B, H), dtype) if cache.has_c0 else None
+    by_column = order == "F"
     _core.recurrent_backward(
-        contiguous_rows(dy), contiguous(dh_n), contiguous(dc_n), cache, dx, dkernel, drecurrent,
-        dbias, dh0, dc0,
+        contiguous_rows(dy), contiguous(dh_n), contiguous(dc_n), cache, dx,
+        dkernel.T if by_column else dkernel, drecurrent.T if by_column else drecurrent,
+        dbias, dh0, dc0, by_column,
     )  # fmt: skip
     return dx, dkernel, drecurrent, dbias, dh0, dc0
 
@@ -321,9 +340,12 @@ def _run_back(
 
 
 @documented
-def pack_gru(kernel: Array, recurrent_kernel: Array, *, reset_after: bool = True) -> PackedGRU:
-    _checks.pack_gru(kernel, recurrent_kernel)
-    return PackedGRU(kernel.copy(), recurrent_kernel.copy(), bool(reset_after))
+def pack_gru(
+    kernel: Array, recurrent_kernel: Array, *, reset_after: bool = True, gate_order: str = "zrn"
+) -> PackedGRU:
+    _checks.pack_gru(kernel, recurrent_kernel, gate_order)
+    mode = bool(reset_after), gate_order == "rzn"
+    return PackedGRU(kernel.copy(), recurrent_kernel.copy(), *mode)
 
 
 @documented

@@ -25,6 +25,7 @@ class PackedGRU(_Packed):
     """A GRU's kernels as `pack_gru` returns them; accepted as `kernel` by `gru_forward`."""
 
     reset_after: bool
+    resets_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ def unpack(kernel: Array | _Packed, recurrent_kernel: Array | None) -> tuple[Arr
     return kernel, recurrent_kernel
 
 
-def pack_gru(kernel: Array, recurrent_kernel: Array, *, reset_after: bool = True) -> PackedGRU:
+def pack_gru(
+    kernel: Array, recurrent_kernel: Array, *, reset_after: bool = True, gate_order: str = "zrn"
+) -> PackedGRU:
     """Prepare a GRU's kernels for many calls.
 
     The compiled operations lay the weights out anew at each call, unless they are packed.
@@ -56,6 +59,8 @@ def pack_gru(kernel: Array, recurrent_kernel: Array, *, reset_after: bool = True
     recurrent_kernel : array (H, 3H)
     reset_after : bool, default True
         The mode that the object is made for.
+    gate_order : {"zrn", "rzn"}, default "zrn"
+        The order of the gates' columns.
 
     Returns
     -------
@@ -70,8 +75,9 @@ def pack_gru(kernel: Array, recurrent_kernel: Array, *, reset_after: bool = True
     TypeError
         For a wrong type or dtype.
     """
-    I, H, dtype = _checks.pack_gru(kernel, recurrent_kernel)
-    return PackedGRU(kernel.copy(), recurrent_kernel.copy(), I, H, dtype, bool(reset_after))
+    I, H, dtype = _checks.pack_gru(kernel, recurrent_kernel, gate_order)
+    mode = bool(reset_after), gate_order == "rzn"
+    return PackedGRU(kernel.copy(), recurrent_kernel.copy(), I, H, dtype, *mode)
 
 
 def pack_lstm(kernel: Array, recurrent_kernel: Array) -> PackedLSTM:

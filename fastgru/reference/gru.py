@@ -9,7 +9,7 @@ One step, with W = kernel (I, 3H), U = recurrent_kernel (H, 3H), b and c the row
     h' = z ⊙ h + (1 − z) ⊙ n                       update_gate="keep"
     h' = (1 − z) ⊙ h + z ⊙ n                       update_gate="replace"
 
-Gates: z update, r reset, n candidate, always in this order along the last axis of a kernel. Only
+Gates: z update, r reset, n candidate, in this order along the last axis of a kernel. Only
 what depends on the recurrence is done step by step; `_recurrence` says how steps are laid out.
 """
 
@@ -46,6 +46,7 @@ class GRUCache:
 
     recurrence: Recurrence
     reset_after: bool
+    resets_first: bool  # gate_order="rzn"; the weights in `recurrence` are in the order z, r, n
     update_gate: str
     activation: Activation
     recurrent_activation: Activation
@@ -75,6 +76,7 @@ def gru_forward(
     training: bool = False,
     batch_sizes: Array | None = None,
     recompute: bool = False,
+    gate_order: str = "zrn",
 ) -> tuple[Array | None, Array, GRUCache | None]:
     """Run a Gated Recurrent Unit over whole sequences.
 
@@ -86,7 +88,7 @@ def gru_forward(
     x : array (B, T, I), or (N, I) with batch_sizes
         The input sequences.
     kernel : array (I, 3H), or what `pack_gru` returned
-        Weights on the input; gates in the order z, r, n.
+        Weights on the input; the gates' columns in `gate_order`.
     recurrent_kernel : array (H, 3H), or None beside a packed kernel
         Weights on the previous state.
     bias : array (2, 3H) if reset_after, else (3H,); optional
@@ -127,6 +129,9 @@ def gru_forward(
     recompute : bool, default False
         Whether training keeps the states only and the backward pass computes the gates again, which
         takes less memory and gives the same bits. Here, all is kept anyway.
+    gate_order : {"zrn", "rzn"}, default "zrn"
+        The order of the gates in kernels and biases, and so in their gradients: Keras' and ONNX',
+        or PyTorch's and cuDNN's. Factors of dropout are in the order z, r, n always.
 
     Returns
     -------
@@ -141,7 +146,7 @@ def gru_forward(
     ------
     ValueError
         For a wrong shape, an unknown name, options that do not go together, or a kernel packed for
-        the other `reset_after`.
+        the other `reset_after` or `gate_order`.
     TypeError
         For a wrong type or dtype.
     NotImplementedError
@@ -168,11 +173,15 @@ def gru_forward(
     shape = _checks.gru_forward(
         x, kernel, recurrent_kernel, bias, h0, mask, masked_output, reset_after, update_gate,
         activation, recurrent_activation, input_dropout, recurrent_dropout, PackedGRU,
-        go_backwards, batch_sizes,
+        go_backwards, batch_sizes, gate_order,
     )  # fmt: skip
+    kernels, resets_first = unpack(kernel, recurrent_kernel), gate_order == "rzn"
+    if resets_first:
+        kernels = _exchanged(kernels[0]), _exchanged(kernels[1])
+        bias = None if bias is None else _exchanged(bias)
     run = prepare(
-        shape, x, *unpack(kernel, recurrent_kernel), bias, h0, mask, masked_output,
-        input_dropout, recurrent_dropout, go_backwards, batch_sizes,
+        shape, x, *kernels, bias, h0, mask, masked_output, input_dropout, recurrent_dropout,
+        go_backwards, batch_sizes,
     )  # fmt: skip
     act, ract = activations.get(activation), activations.get(recurrent_activation)
     N, H, dtype = len(run.x), shape[3], shape[4]
@@ -180,7 +189,7 @@ def gru_forward(
     pre = run.project().reshape(N, 3, H)
     in_place = not training or (act.from_output and ract.from_output)
     cache = GRUCache(
-        run, bool(reset_after), update_gate, act, ract, run.new_states(h0), pre,
+        run, bool(reset_after), resets_first, update_gate, act, ract, run.new_states(h0), pre,
         gates=pre if in_place else np.empty_like(pre),
         recurrent_n=np.empty((N, H), dtype) if training and reset_after else None,
     )  # fmt: skip
@@ -188,6 +197,12 @@ def gru_forward(
 
     y = run.outputs(cache.states) if return_sequences else None
     return y, run.last(cache.states), cache if training else None
+
+
+def _exchanged(a: Array) -> Array:
+    """Return columns in the order r, z, n as z, r, n, or the other way round."""
+    one, other, n = np.split(a, 3, axis=-1)
+    return np.concatenate([other, one, n], axis=-1)
 
 
 def _add_biases(cache: GRUCache, bias: Array | None) -> Array | None:
@@ -314,6 +329,9 @@ def gru_backward(
             dbias = np.stack([d.reshape(N, 3 * H).sum(axis=0), dbias])
     dx = run.input_gradient(d.reshape(N, 3 * H)) if input_gradient else None
     dkernel = run.kernel_gradient(d.reshape(N, 3 * H))
+    if cache.resets_first:
+        dkernel, drecurrent_kernel = _exchanged(dkernel), _exchanged(drecurrent_kernel)
+        dbias = None if dbias is None else _exchanged(dbias)
     weights = deliver((dkernel, drecurrent_kernel, dbias), out)
     return dx, *weights, dh if run.has_h0 else None
 

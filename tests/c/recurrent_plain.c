@@ -103,15 +103,17 @@ static void name_case(const options *o) {
     static const char *const cells[] = {"GRU", "LSTM", "SimpleRNN"};
     static const char *const rows[] = {"", " masked", " packed"};
     const fastgru_shape *s = &o->shape;
-    snprintf(
-        case_name, sizeof case_name,
-        "%s%s B=%d T=%d I=%d H=%d%s%s%s activations=%d,%d dropout=%d,%d%s%s%s%s%s layouts=%d,%d",
-        cells[s->cell], rows[o->rows], (int)s->batch, (int)s->steps, (int)s->inputs, (int)s->units,
-        s->reset_after ? " reset_after" : "", s->update_replaces ? " update_replaces" : "",
-        s->repeats ? " repeats" : "", (int)s->activation, (int)s->recurrent_activation,
-        s->input_copies, s->state_copies, o->has_bias ? " bias" : "",
-        o->has_states ? " states" : "", o->has_dy ? " dy" : "", o->has_last ? " dh_n" : "",
-        o->torch_weights ? " torch" : "", (int)o->x_kind, (int)o->y_kind);
+    snprintf(case_name, sizeof case_name,
+             "%s%s B=%d T=%d I=%d H=%d%s%s%s activations=%d,%d dropout=%d,%d%s%s%s%s%s%s%s "
+             "layouts=%d,%d",
+             cells[s->cell], rows[o->rows], (int)s->batch, (int)s->steps, (int)s->inputs,
+             (int)s->units, s->reset_after ? " reset_after" : "",
+             s->update_replaces ? " update_replaces" : "", s->repeats ? " repeats" : "",
+             (int)s->activation, (int)s->recurrent_activation, s->input_copies, s->state_copies,
+             o->has_bias ? " bias" : "", o->has_states ? " states" : "", o->has_dy ? " dy" : "",
+             o->has_last ? " dh_n" : "", o->torch_weights ? " torch" : "",
+             s->resets_first ? " rzn" : "", s->transposes_gradients ? " transposed" : "",
+             (int)o->x_kind, (int)o->y_kind);
 }
 
 problem new_problem(const options *o) {

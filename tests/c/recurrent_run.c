@@ -18,6 +18,24 @@ static fastgru_weights weights_of(const problem *p, const array *a, ptrdiff_t ro
     return w;
 }
 
+/* Some rows of gates' columns from one layout into the other: blocks of gates, as the biases and gradients of a shape are,
+ * transposed or not, and as the library's own are. */
+static void *rearranged(const fastgru_shape *s, ptrdiff_t gates, const void *a, ptrdiff_t rows,
+                        int transposed, int back) {
+    const ptrdiff_t units = s->units;
+    void *made = buffer((size_t)(rows * gates * units));
+    for (ptrdiff_t k = 0; k < rows; k++)
+        for (ptrdiff_t g = 0; g < gates; g++)
+            for (ptrdiff_t j = 0; j < units; j++) {
+                const ptrdiff_t place = s->resets_first && g < 2 ? 1 - g : g;
+                const ptrdiff_t theirs = transposed ? (place * units + j) * rows + k
+                                                    : (k * gates + place) * units + j,
+                                ours = (k * gates + g) * units + j;
+                set(made, back ? ours : theirs, get(a, back ? theirs : ours));
+            }
+    return made;
+}
+
 static void make_schedule(run *r, const problem *p) {
     fastgru_shape *s = &r->forward.shape;
     if (p->is.rows == EVEN) return;
@@ -48,7 +66,10 @@ void run_forward(run *r, const problem *p, run_mode mode, int threads) {
     kernels->pack(&f->shape, &r->backward.kernel, &r->backward.recurrent, packed, threads);
     f->packed = packed;
     f->x = at(p->x.data, p->x_at.origin), f->x_batch = p->x_at.batch, f->x_step = p->x_at.step;
-    f->bias = p->bias.data, f->h0 = p->h0.data, f->c0 = p->c0.data;
+    if (p->bias.data)
+        r->bias = rearranged(&f->shape, gates_of(&p->is), p->bias.data,
+                             (ptrdiff_t)p->bias.count / (gates_of(&p->is) * f->shape.units), 0, 0);
+    f->bias = r->bias, f->h0 = p->h0.data, f->c0 = p->c0.data;
     f->input_dropout = p->input_dropout.data, f->state_dropout = p->state_dropout.data;
     if (mode != WITHOUT_Y) r->y = buffer(p->y_at.size);
     f->y = at(r->y, p->y_at.origin);
@@ -60,6 +81,14 @@ void run_forward(run *r, const problem *p, run_mode mode, int threads) {
     kernels->forward(f);
     free(f->workspace);
     f->workspace = NULL;
+}
+
+/* A gradient becomes what it is in the library's own layout. */
+static void restore(const fastgru_shape *s, ptrdiff_t gates, void **gradient, ptrdiff_t rows,
+                    int transposed) {
+    void *const found = *gradient;
+    if (found) *gradient = rearranged(s, gates, found, rows, transposed, 1);
+    free(found);
 }
 
 void run_backward(run *r, const problem *p) {
@@ -79,6 +108,11 @@ void run_backward(run *r, const problem *p) {
     b->workspace = buffer(kernels->backward_workspace(&r->forward.shape, b->threads));
     kernels->backward(b);
     free(b->workspace);
+    const fastgru_shape *s = &r->forward.shape;
+    const ptrdiff_t gates = gates_of(&p->is), width = gates * s->units;
+    restore(s, gates, &b->dkernel, s->inputs, s->transposes_gradients);
+    restore(s, gates, &b->drecurrent, s->units, s->transposes_gradients);
+    restore(s, gates, &b->dbias, (ptrdiff_t)bias_size(&p->is) / width, 0);
 }
 
 int results_of(const run *r, const problem *p, result *results) {
@@ -115,8 +149,8 @@ void check_same_results(const char *what, const run *got, const run *expected, c
 void release_run(run *r) {
     const fastgru_forward *f = &r->forward;
     const fastgru_backward *b = &r->backward;
-    const void *const all[] = {r->y,   f->h_n,     f->c_n,        f->cache,          f->packed,
-                               r->dx,  b->dkernel, b->drecurrent, b->dbias,          b->dh0,
-                               b->dc0, r->kernel,  r->recurrent,  r->schedule_memory};
+    const void *const all[] = {r->y,   f->h_n,     f->c_n,        f->cache,           f->packed,
+                               r->dx,  b->dkernel, b->drecurrent, b->dbias,           b->dh0,
+                               b->dc0, r->kernel,  r->recurrent,  r->schedule_memory, r->bias};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free((void *)all[i]);
 }

@@ -9,7 +9,7 @@ typedef enum { INFERENCE, WITHOUT_Y, TRAINING, RECOMPUTE } run_mode; /* WITHOUT_
 /* One call, or two, with all they read and write. */
 typedef struct {
     fastgru_schedule schedule;
-    void *schedule_memory, *kernel, *recurrent;
+    void *schedule_memory, *kernel, *recurrent, *bias;
     void *y, *dx; /* where their memory begins */
     int without_dx;
     fastgru_forward forward;

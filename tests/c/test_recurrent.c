@@ -237,6 +237,8 @@ static void draw_options(options *o) {
     o->has_dy = !one_in(6), o->has_last = !one_in(3);
     o->torch_weights = one_in(3);
     s->reset_after = one_in(2), s->update_replaces = one_in(2), s->repeats = one_in(2);
+    s->transposes_gradients = o->torch_weights;
+    s->resets_first = s->cell == FASTGRU_GRU && s->repeats; /* which has nothing to do with it */
     s->input_copies = one_in(2) ? copies[draw_below(3)] : 0;
     s->state_copies = one_in(2) ? copies[draw_below(3)] : 0;
     if (one_in(2)) return;

@@ -1,13 +1,14 @@
-"""The custom operators `fastgru::recurrent` and `fastgru::recurrent_backward`.
+"""The custom operators `fastgru::recurrent` and `fastgru::recurrent_backward`, and a way past them.
 
-One call is one layer in one direction. PyTorch knows each operator's shapes (fake rules) and
-derivative (autograd rule), so `torch.compile` takes them into its graphs as they are.
+One call of an operator is one layer in one direction. PyTorch knows each operator's shapes (fake
+rules) and derivative (autograd rule), so `torch.compile` takes them into its graphs as they are.
+Where nobody looks on, `run` computes all layers in one function of autograd instead.
 
-Operators may return tensors only, but a backward pass needs the activations, an object of the
-core's. A forward pass therefore returns a ticket: a tensor of one byte whose memory owns the
-activations. They live as long as anybody holds the ticket, which autograd does until the graph is
-freed. Where a ticket has been copied (hooks that move saved tensors elsewhere), the backward pass
-does not recognize it and runs the forward pass again.
+Operators may return tensors only, but a backward pass needs the activations, objects of the core's.
+A forward pass therefore makes a ticket: a tensor of one byte whose memory owns the activations.
+They live as long as anybody holds the ticket, which autograd does until the graph is freed. Where a
+ticket has been copied (hooks that move saved tensors elsewhere), the backward pass does not
+recognize it and runs the forward pass again.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 
 from fastgru.torch import _passes, _second_order
-from fastgru.torch._passes import Activations, Layer
+from fastgru.torch._passes import Activations, Layer, Stack
 
 _library = torch.library.Library("fastgru", "DEF")
 _LAYER = (
@@ -36,7 +37,8 @@ _library.define(
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 _library.define(
-    f"recurrent_backward({_LAYER}, Tensor ticket, Tensor? dy, Tensor? dh_n, Tensor? dc_n) -> "
+    f"recurrent_backward({_LAYER}, Tensor ticket, Tensor? dy, Tensor? dh_n, Tensor? dc_n, "
+    "bool input_gradient) -> "
     "(Tensor dx, Tensor dw_ih, Tensor dw_hh, Tensor db_ih, Tensor db_hh, Tensor dh0, Tensor dc0)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
@@ -50,15 +52,13 @@ recurrent_backward = torch.ops.fastgru.recurrent_backward.default
 class _TicketMemory(np.ndarray):
     """The byte behind a ticket. A tensor made of it keeps it alive, and it the activations."""
 
-    activations: Activations
+    activations: list[Activations]
 
 
 _issued: WeakValueDictionary[int, _TicketMemory] = WeakValueDictionary()
 
 
-def _issue(activations: Activations | None) -> Tensor:
-    if activations is None:
-        return torch.empty(0, dtype=torch.uint8)
+def _issue(activations: list[Activations]) -> Tensor:
     memory = np.zeros(1, np.uint8).view(_TicketMemory)
     memory.activations = activations
     ticket = torch.from_numpy(memory)
@@ -66,12 +66,12 @@ def _issue(activations: Activations | None) -> Tensor:
     return ticket
 
 
-def _redeem(ticket: Tensor) -> Activations | None:
+def _redeem(ticket: Tensor) -> list[Activations] | None:
     memory = _issued.get(ticket.data_ptr())
     return None if memory is None else memory.activations
 
 
-# ---- the forward pass ----------------------------------------------------------------------------
+# ---- the operators: forward ----------------------------------------------------------------------
 
 
 def _array(tensor: Tensor | None) -> Any:
@@ -88,9 +88,10 @@ def _tensor(array: Any, like: Tensor) -> Tensor:
 
 def _forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     *layer, training = arguments
-    y, h_n, c_n, activations = _passes.forward(_layer(*layer), training)
-    x = layer[1]
-    return torch.from_numpy(y), torch.from_numpy(h_n), _tensor(c_n, x), _issue(activations)
+    y, h_n, c_n, run = _passes.forward(_layer(*layer), training)
+    y, x = np.ascontiguousarray(y), layer[1]
+    ticket = x.new_empty(0, dtype=torch.uint8) if run is None else _issue([run])
+    return torch.from_numpy(y), torch.from_numpy(h_n), _tensor(c_n, x), ticket
 
 
 torch.library.register_kernel("fastgru::recurrent", "cpu", _forward, lib=_library)
@@ -111,18 +112,19 @@ def _forward_fake(
     return y, h_n, c_n, x.new_empty(1 if training else 0, dtype=torch.uint8)
 
 
-# ---- the backward pass ---------------------------------------------------------------------------
+# ---- the operators: backward ---------------------------------------------------------------------
 
 
 def _backward(*arguments: Any) -> tuple[Tensor, ...]:
-    *given, ticket, dy, dh_n, dc_n = arguments
-    layer, x = _layer(*given), given[1]
-    activations = _redeem(ticket)
-    if activations is None:
-        activations = _passes.forward(layer, True)[3]
-        assert activations is not None
-    gradients = _passes.backward(layer, activations, *map(_array, (dy, dh_n, dc_n)))
-    return tuple(_tensor(g, x) for g in gradients)
+    *given, ticket, dy, dh_n, dc_n, input_gradient = arguments
+    runs, x = _redeem(ticket), given[1]
+    run = runs[0] if runs else _passes.forward(_layer(*given), True)[3]
+    assert run is not None
+    dy, dh_n, dc_n = map(_array, (dy, dh_n, dc_n))
+    dx, *gradients = _passes.backward(run, dy, dh_n, dc_n, input_gradient)
+    if dx is not None and not run.packed:
+        dx = np.ascontiguousarray(dx.swapaxes(0, 1)).swapaxes(0, 1)
+    return tuple(_tensor(g, x) for g in (dx, *gradients))
 
 
 torch.library.register_kernel("fastgru::recurrent_backward", "cpu", _backward, lib=_library)
@@ -133,19 +135,19 @@ def _backward_fake(
     mode: str, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None,
     h0: Tensor | None, c0: Tensor | None, batch_sizes: Tensor | None, reverse: bool,
     ticket: Tensor, dy: Tensor | None, dh_n: Tensor | None, dc_n: Tensor | None,
+    input_gradient: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     def empty(like: Tensor | None) -> Tensor:
         return x.new_empty(0 if like is None else like.shape)
 
-    if batch_sizes is None:
+    dx = empty(x if input_gradient else None)
+    if input_gradient and batch_sizes is None:
         T, B, I = x.shape
         dx = x.new_empty((B, T, I)).transpose(0, 1)
-    else:
-        dx = empty(x)
     return dx, *map(empty, (w_ih, w_hh, b_ih, b_hh, h0, c0))
 
 
-# ---- derivatives ---------------------------------------------------------------------------------
+# ---- the operators: derivatives ------------------------------------------------------------------
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -163,18 +165,19 @@ def _derive(ctx: Any, dy: Any, dh_n: Any, dc_n: Any, _: Any) -> tuple[Any, ...]:
         dc_n = None
     if dy is dh_n is dc_n is None:
         return (None,) * 11
-    # Past the dispatcher if nobody is to see the call (see `run`).
-    function = recurrent_backward if torch.is_grad_enabled() or _observed() else _backward
-    gradients = function(ctx.mode, *tensors, ctx.reverse, ticket, dy, dh_n, dc_n)
-    present = [None if t is None else g for t, g in zip(tensors[:7], gradients, strict=True)]
-    return None, *present, None, None, None
+    input_gradient = ctx.needs_input_grad[1]
+    dx, *gradients = recurrent_backward(
+        ctx.mode, *tensors, ctx.reverse, ticket, dy, dh_n, dc_n, input_gradient
+    )
+    present = [None if t is None else g for t, g in zip(tensors[1:7], gradients, strict=True)]
+    return None, dx if input_gradient else None, *present, None, None, None
 
 
 torch.library.register_autograd("fastgru::recurrent", _derive, setup_context=_keep, lib=_library)
 
 
 def _keep_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    mode, *tensors, reverse, _, dy, dh_n, dc_n = inputs
+    mode, *tensors, reverse, _, dy, dh_n, dc_n, _ = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, dy, dh_n, dc_n)
     ctx.mode, ctx.reverse = mode, reverse
@@ -186,7 +189,7 @@ def _derive_backward(ctx: Any, *received: Any) -> tuple[Any, ...]:
     of_layer, of_given = _second_order.gradients(
         ctx.mode, tensors, batch_sizes, ctx.reverse, (dy, dh_n, dc_n), received
     )
-    return None, *of_layer, None, None, None, *of_given
+    return None, *of_layer, None, None, None, *of_given, None
 
 
 torch.library.register_autograd(
@@ -194,31 +197,66 @@ torch.library.register_autograd(
 )
 
 
-# ---- the way to the operators --------------------------------------------------------------------
+def _run_by_operators(
+    mode: str, directions: int, biased: bool, x: Tensor, batch_sizes: Tensor | None,
+    h0: Tensor | None, c0: Tensor | None, *weights: Tensor,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    """Do what `run` does, one operator for each layer and direction."""
+    each = 4 if biased else 2
+    training = differentiated(x, h0, c0, *weights)
+    h_n, c_n = [], []
+    for i in range(0, len(weights) // each, directions):
+        outputs = []
+        for n in range(i, i + directions):
+            w_ih, w_hh, *biases = weights[n * each : (n + 1) * each]
+            y, h, c, _ = recurrent(
+                mode, x, w_ih, w_hh, *(biases or (None, None)), None if h0 is None else h0[n],
+                None if c0 is None else c0[n], batch_sizes, n > i, training,
+            )  # fmt: skip
+            outputs.append(y)
+            h_n.append(h)
+            c_n.append(c)
+        x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+    return x, torch.stack(h_n), torch.stack(c_n) if mode == "lstm" else None
 
 
-class _Direct(torch.autograd.Function):
-    """The operator `recurrent` without PyTorch's dispatcher."""
-
-    @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
-        result = _forward(*arguments)
-        ctx.mark_non_differentiable(result[3])
-        _keep(ctx, arguments, result)
-        return result
-
-    backward = staticmethod(_derive)
+# ---- past the dispatcher -------------------------------------------------------------------------
 
 
-def run(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Call the operator `recurrent`; directly, where nobody looks on.
+def run(
+    mode: str, directions: int, biased: bool, x: Tensor, batch_sizes: Tensor | None,
+    h0: Tensor | None, c0: Tensor | None, *weights: Tensor,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    """Run layers, each on the outputs of the one before; return y, h_n and c_n.
 
     PyTorch spends about 0.1 ms in calling a custom operator and its derivative. Compilers, dispatch
-    modes and subclasses of tensors need that; the usual call does not.
+    modes and subclasses of tensors need that; the usual call does not, and goes through all layers
+    at once.
+
+    Parameters
+    ----------
+    mode : {"gru", "lstm", "rnn_tanh", "rnn_relu"}
+    directions : {1, 2}
+    biased : bool
+        Whether there are b_ih and b_hh among the weights.
+    x : tensor (T, B, I) or (N, I)
+    batch_sizes : int64 tensor (T,), or None
+    h0, c0 : tensors (layers * directions, B, H), or None
+    weights : tensors
+        As torch.nn orders them: of each layer and direction w_ih, w_hh and perhaps b_ih, b_hh.
     """
-    if torch.compiler.is_compiling() or _observed(arguments):
-        return recurrent(*arguments)
-    return _Direct.apply(*arguments) if arguments[-1] else _forward(*arguments)
+    given = mode, directions, biased, x, batch_sizes, h0, c0, *weights
+    if torch.compiler.is_compiling() or _observed(given):
+        return _run_by_operators(*given)
+    if differentiated(x, h0, c0, *weights):
+        return _Direct.apply(*given)
+    y, h_n, c_n, _ = _passes.forward_stack(_stack(*given), False)
+    return _results(y, h_n, c_n)
+
+
+def differentiated(*tensors: Tensor | None) -> bool:
+    """Tell whether a backward pass may follow."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def _observed(arguments: tuple[Any, ...] = ()) -> bool:
@@ -232,3 +270,63 @@ def _observed(arguments: tuple[Any, ...] = ()) -> bool:
 
 
 _PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def _stack(mode: str, directions: int, biased: bool, *tensors: Tensor | None) -> Stack:
+    x, batch_sizes, h0, c0, *weights = map(_array, tensors)
+    return Stack(mode, directions, biased, x, batch_sizes, h0, c0, weights)
+
+
+def _results(y: Any, h_n: Any, c_n: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    return (
+        torch.from_numpy(y),
+        torch.from_numpy(h_n),
+        None if c_n is None else torch.from_numpy(c_n),
+    )
+
+
+class _Direct(torch.autograd.Function):
+    """All layers and directions as one function."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        y, h_n, c_n, runs = _passes.forward_stack(_stack(*given), True)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*given[3:], _issue(runs))
+        ctx.options = given[:3]
+        return _results(y, h_n, c_n)
+
+    @staticmethod
+    def backward(ctx: Any, *received: Tensor | None) -> tuple[Tensor | None, ...]:
+        *tensors, ticket = ctx.saved_tensors
+        given = *ctx.options, *tensors
+        if all(d is None for d in received):
+            return (None,) * len(given)
+        if torch.is_grad_enabled() or _observed(received):
+            return None, None, None, *_derive_by_operators(ctx.options, tensors, received)
+        runs = _redeem(ticket)
+        if runs is None:
+            runs = _passes.forward_stack(_stack(*given), True)[3]
+        dy, dh_n, dc_n = map(_array, received)
+        dx, dh0, dc0, weights = _passes.backward_stack(
+            runs, given[1], dy, dh_n, dc_n, ctx.needs_input_grad[3]
+        )
+        states = (None if d is None else torch.from_numpy(d) for d in (dh0, dc0))
+        return (
+            None, None, None, None if dx is None else torch.from_numpy(dx), None, *states,
+            *map(torch.from_numpy, weights),
+        )  # fmt: skip
+
+
+def _derive_by_operators(
+    options: tuple[Any, ...], tensors: list[Tensor | None], received: tuple[Tensor | None, ...]
+) -> list[Tensor | None]:
+    """Return gradients that can be differentiated: those of the same layers, run by operators."""
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        x, batch_sizes, *others = tensors
+        x, *others = map(_second_order.alias, (x, *others))
+        results = _run_by_operators(*options, x, batch_sizes, *others)
+        pairs = [(r, d) for r, d in zip(results, received, strict=True) if d is not None]
+        dx, *found = _second_order.differentiate(pairs, [x, *others], create_graph)
+    return [dx, None, *found]

@@ -46,26 +46,27 @@ def gradients(
     with torch.enable_grad():
         # Aliases, so that what is asked for are partial derivatives even if tensors depend on
         # each other.
-        tensors, given = [_alias(t) for t in tensors], [_alias(t) for t in given]
+        tensors, given = [alias(t) for t in tensors], [alias(t) for t in given]
         results = _run(mode, tensors, batch_sizes, reverse)
         pairs = [(y, dy) for y, dy in zip(results, given, strict=False) if dy is not None]
-        first = _differentiate(pairs, tensors, True)
+        first = differentiate(pairs, tensors, True)
         pairs = [
             (dx, ddx)
             for dx, ddx in zip(first, received, strict=True)
             if dx is not None and ddx is not None and dx.requires_grad
         ]
-        second = _differentiate(pairs, [*tensors, *given], create_graph)
+        second = differentiate(pairs, [*tensors, *given], create_graph)
     return second[: len(tensors)], second[len(tensors) :]
 
 
-def _alias(tensor: MaybeTensor) -> MaybeTensor:
+def alias(tensor: MaybeTensor) -> MaybeTensor:
+    """Return a tensor that is the same, for derivatives with respect to it alone."""
     if tensor is None:
         return None
     return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
 
 
-def _differentiate(
+def differentiate(
     pairs: list[tuple[Tensor, Tensor]], inputs: Sequence[MaybeTensor], create_graph: bool
 ) -> list[MaybeTensor]:
     """Return the gradients of the inputs, from pairs of results and their gradients."""

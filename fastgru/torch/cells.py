@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgru.torch._operators import run
-from fastgru.torch.modules import differentiated, served, transformed
+from fastgru.torch.modules import served, transformed
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -31,12 +31,11 @@ def _step(
         return None
     if any(s.shape != (*size, cell.hidden_size) for s in states):
         return None
-    rows = [t if t.dim() == 2 else t.unsqueeze(0) for t in (input, *states)]
-    h0, c0 = [*rows[1:], None, None][:2]
-    _, h, c, _ = run(
-        mode, rows[0].unsqueeze(0), *weights, *biases, h0, c0, None, False, differentiated(*tensors)
-    )
-    return [h, c] if input.dim() == 2 else [h.squeeze(0), c.squeeze(0)]
+    x, *given = [(t if t.dim() == 2 else t.unsqueeze(0)).unsqueeze(0) for t in (input, *states)]
+    h0, c0 = [*given, None, None][:2]
+    _, *after = run(mode, 1, bool(cell.bias), x, None, h0, c0, *tensors[1 + len(states) :])
+    results = [s.squeeze(0) for s in after if s is not None]
+    return results if input.dim() == 2 else [s.squeeze(0) for s in results]
 
 
 class GRUCell(torch.nn.GRUCell):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from fastgru.torch._operators import run
+from fastgru.torch import _operators
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -41,11 +41,6 @@ def transformed() -> bool:
     )
 
 
-def differentiated(*tensors: Tensor) -> bool:
-    """Tell whether a backward pass may follow."""
-    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-
-
 class Recurrent(torch.nn.RNNBase):
     """What GRU, LSTM and RNN share: who computes, and how layers and directions are joined.
 
@@ -68,7 +63,8 @@ class Recurrent(torch.nn.RNNBase):
         packed = isinstance(input, PackedSequence)
         data = input.data if packed else input
         states = self._states(hx)
-        weights = [getattr(self, name) for name in self._flat_weights_names]
+        own = self._parameters  # past nn.Module.__getattr__, unless they are reparametrized
+        weights = [own[n] if n in own else getattr(self, n) for n in self._flat_weights_names]
         if not self._fits(input, data, states) or not served(data, *states, *weights):
             return self.pytorch.forward(self, input, hx)
         if packed:
@@ -105,27 +101,23 @@ class Recurrent(torch.nn.RNNBase):
         self, x: Tensor, batch_sizes: Tensor | None, states: list[Tensor], weights: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """Run all layers on time-major or packed x; return y and the final states (L D, B, H)."""
-        training = differentiated(x, *states, *weights)
         directions = 2 if self.bidirectional else 1
-        each = len(weights) // (self.num_layers * directions)
-        finals = []
+        options = self.operator, directions, self.bias
+        h0, c0 = [*states, None, None][:2]
+        if not (self.dropout and self.training) or self.num_layers == 1:
+            y, h_n, c_n = _operators.run(*options, x, batch_sizes, h0, c0, *weights)
+            return y, [h_n] if c_n is None else [h_n, c_n]
+        each, finals = len(weights) // self.num_layers, []
         for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(directions):
-                i = layer * directions + direction
-                w = weights[i * each : (i + 1) * each]
-                biases = w[2:] or (None, None)
-                h0, c0 = [*(s[i] for s in states), None, None][:2]
-                y, h_n, c_n, _ = run(
-                    self.operator, x, w[0], w[1], *biases, h0, c0, batch_sizes, direction == 1,
-                    training,
-                )  # fmt: skip
-                outputs.append(y)
-                finals.append((h_n, c_n) if self.mode == "LSTM" else (h_n,))
-            x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-            if self.dropout and self.training and layer < self.num_layers - 1:
+            rows = slice(layer * directions, (layer + 1) * directions)
+            x, *after = _operators.run(
+                *options, x, batch_sizes, None if h0 is None else h0[rows],
+                None if c0 is None else c0[rows], *weights[layer * each : (layer + 1) * each],
+            )  # fmt: skip
+            finals.append([s for s in after if s is not None])
+            if layer < self.num_layers - 1:
                 x = torch.nn.functional.dropout(x, self.dropout, True)
-        return x, [torch.stack(s) for s in zip(*finals, strict=True)]
+        return x, [torch.cat(s) for s in zip(*finals, strict=True)]
 
     def _fits(self, input: Any, data: Any, states: list[Any]) -> bool:
         """Tell whether the shapes are right."""

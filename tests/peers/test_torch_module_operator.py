@@ -51,7 +51,8 @@ def test_opcheck(mode, sizes, reverse, full):
     given = [a.detach() if isinstance(a, torch.Tensor) else a for a in arguments]
     gradients = [torch.randn_like(t) for t in (y, h_n)]
     gradients.append(torch.randn_like(c_n) if mode == "lstm" else None)
-    torch.library.opcheck(_operators.recurrent_backward, (*given, ticket, *gradients))
+    for needed in (True, False):
+        torch.library.opcheck(_operators.recurrent_backward, (*given, ticket, *gradients, needed))
 
 
 @pytest.mark.parametrize(("mode", "sizes", "reverse", "full"), OPERATOR_CASES)
@@ -62,12 +63,37 @@ def test_derivatives(mode, sizes, reverse, full):
     def function(*tensors: torch.Tensor) -> Any:
         for i, tensor in zip(places, tensors, strict=True):
             arguments[i] = tensor
-        results = _operators.run(*arguments, True)[: 3 if mode == "lstm" else 2]
-        return results
+        return _operators.recurrent(*arguments, True)[: 3 if mode == "lstm" else 2]
 
-    leaves = [arguments[i] for i in places]
+    check_derivatives(function, [arguments[i] for i in places])
+
+
+def check_derivatives(function: Any, leaves: list[torch.Tensor]) -> None:
     assert torch.autograd.gradcheck(function, leaves)
     assert torch.autograd.gradgradcheck(function, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("sizes", [None, [3, 2, 2, 1]])
+@pytest.mark.parametrize(("directions", "full"), [(1, True), (2, True), (2, False)])
+def test_derivatives_of_layers(mode, sizes, directions, full):
+    gates, B, I, H = MODES[mode], 3, 2, 5
+    x = random(4, B, I) if sizes is None else random(sum(sizes), I)
+    states = [random(2 * directions, B, H) for _ in range(2 if mode == "lstm" else 1)]
+    weights = []
+    for k in [I] * directions + [directions * H] * directions:
+        weights += [random(gates * H, k), random(gates * H, H)]
+        weights += [random(gates * H), random(gates * H)] if full else []
+    batch_sizes = None if sizes is None else torch.tensor(sizes)
+
+    def function(x: torch.Tensor, *others: torch.Tensor) -> Any:
+        given = [*others[: len(states)], None, None][:2] if full else [None, None]
+        results = _operators.run(
+            mode, directions, full, x, batch_sizes, *given, *others[-len(weights) :]
+        )
+        return results[: 3 if mode == "lstm" else 2]
+
+    check_derivatives(function, [x, *(states if full else []), *weights])
 
 
 # ---- compilers -----------------------------------------------------------------------------------
@@ -202,7 +228,7 @@ def test_activations_die_with_the_graph():
     module, x = fastgru.torch.GRU(3, 4, 2), torch.randn(5, 2, 3)
     before = kept()
     y, _ = module(x)  # no backward pass
-    assert kept() == before + 2
+    assert kept() == before + 1
     del y, _
     assert kept() == before
     y, _ = module(x)
@@ -210,7 +236,7 @@ def test_activations_die_with_the_graph():
     assert kept() == before
     y, _ = module(x)
     y.sum().backward(retain_graph=True)
-    assert kept() == before + 2
+    assert kept() == before + 1
     del y, _
     assert kept() == before
     with torch.no_grad():

@@ -253,6 +253,22 @@ def test_a_row_has_the_same_bits_in_any_batch(case: RecurrentCase, H: int, dtype
     rows(np.random.default_rng(0).permutation(37))
 
 
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("case", KINDS, ids=str)
+def test_a_large_input_kernel(case: RecurrentCase, isa: str):
+    """Of over 512 KB: its products go through matrix tiles where the CPU has them, in any batch."""
+    case = replace(case, B=35, T=3, I=300, H=1600 // (3 * case.gates), dtype="float32")
+    for more in ({}, {"input_dropout": case.gates, "mask": "interior"}):
+        some = replace(case, **more)
+        assert_close(run_recurrent(ops, some), oracle(some), 2 * TOLERANCE["float32"])
+    a, expected = case.arrays(), outputs(case)
+    for rows in ([0], [17], slice(5, 21), slice(3, 30)):
+        batch = {name: a[name][rows] for name in ("x", *case.states)}
+        same(outputs(case, **batch), [v[rows] for v in expected])
+    fastgru.set_num_threads(2)
+    same(outputs(case), expected)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", KINDS, ids=str)
 @pytest.mark.parametrize(("B", "H"), [(1, 8), (1, 33), (5, 17)])

@@ -313,18 +313,12 @@ class Sequential(Model):
         """Write the gradients of all trainable weights, down to the first layer that has some."""
         caches, lowest = cache.caches, 0
         if not to_inputs:
-<<<<<<< HEAD
             while lowest < len(caches) and not self._layers[lowest].learns:
                 lowest += 1
         for i in range(len(caches) - 1, lowest - 1, -1):
-            dy = self._backwards[i](dy, caches[i], accumulate=accumulate)
-=======
-            lowest = next((i for i, layer in enumerate(layers) if layer.learns), len(layers))
-        for i in range(len(layers) - 1, lowest - 1, -1):
             last = i == lowest and not to_inputs
-            backward = backward_to_weights_of(self._steps[i]) if last else backwards[i]
-            dy = backward(dy, caches[i], accumulate=accumulate)
->>>>>>> a8bcfb6 (Leave the gradient of the input out where nobody wants it)
+            run = backward_to_weights_of(self._steps[i]) if last else self._backwards[i]
+            dy = run(dy, caches[i], accumulate=accumulate)
         return dy
 
     # ---- configuration ----

@@ -8,6 +8,7 @@
 #include "differentiate.h"
 #include "embedding.h"
 #include "losses.h"
+#include "simple_rnn.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)

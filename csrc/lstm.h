@@ -4,8 +4,6 @@
 
 #include "gru.h"
 
-enum { LSTM_GATES = 4 };
-
 INLINE void finish_lstm(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count,
                         const int standard) {
     const ptrdiff_t hs = f->units_stride, cached = cached_row(f->shape);

@@ -9,8 +9,8 @@
 
 typedef fastgru_shape shape;
 
-enum { Z, R, N };         /* a GRU's gates */
-enum { I_GATE, F, G, O }; /* an LSTM's */
+enum { Z, R, N };                     /* a GRU's gates */
+enum { I_GATE, F, G, O, LSTM_GATES }; /* an LSTM's */
 
 INLINE int gates_of(const shape *s) {
     return s->cell == FASTGRU_GRU ? 3 : s->cell == FASTGRU_LSTM ? 4 : 1;

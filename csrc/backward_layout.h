@@ -1,0 +1,168 @@
+/* What a backward pass works on: the blocks that a row of derivatives is made of, and the buffers of a call.
+ *
+ * A row of derivatives, before the activations, is blocks of H:
+ *   GRU          [dq | dz | dr | dn]   dq = r * dn is what reaches h U_n when the reset comes after. So blocks 0-2 are
+ *                                      what U meets, and blocks 1-3, in Keras' order, what W meets
+ *   LSTM         [di | df | dg | do]
+ *   simple RNN   [d] */
+#ifndef FASTGRU_BACKWARD_LAYOUT_H
+#define FASTGRU_BACKWARD_LAYOUT_H
+
+#include "recurrent_forward.h"
+
+enum { DQ, DZ, DR, DN, MOST_BLOCKS };
+
+INLINE int blocks_of(const shape *s) { return s->cell == FASTGRU_GRU ? 4 : gates_of(s); }
+INLINE ptrdiff_t derivatives_stride(const shape *s) { return row_stride(blocks_of(s) * s->units); }
+
+/* The gate of W, or of U, that a block of derivatives meets; -1: none. */
+INLINE int gate_of_w(const shape *s, int block) {
+    return s->cell == FASTGRU_GRU ? block - 1 : block;
+}
+INLINE int gate_of_u(const shape *s, int block) {
+    if (s->cell != FASTGRU_GRU) return block;
+    if (s->reset_after) return block == DN ? -1 : block == DQ ? N : block - 1;
+    return block - 1;
+}
+
+/* Neighbouring blocks that go through products together. Where gates read inputs or states of their own, a block
+ * goes alone. */
+typedef struct {
+    int first, count;
+} blocks;
+
+INLINE int is_gated(const shape *s) { return s->input_copies > 1 || s->state_copies > 1; }
+
+/* For the weights' gradients: blocks that meet the same rows of x and of h. */
+static int groups_of_blocks(const shape *s, blocks *groups) {
+    int count = 0;
+    if (s->cell == FASTGRU_GRU && !is_gated(s)) {
+        groups[count++] = (blocks){DZ, 2};
+        groups[count++] = (blocks){DN, 1};
+        if (s->reset_after) groups[count++] = (blocks){DQ, 1};
+    } else if (!is_gated(s)) {
+        groups[count++] = (blocks){0, blocks_of(s)};
+    } else {
+        for (int b = resets_before(s) ? DZ : 0; b < blocks_of(s); b++)
+            groups[count++] = (blocks){b, 1};
+    }
+    return count;
+}
+
+/* For dh: what the product with U's transpose takes; n's candidate comes alone where the reset comes before. */
+static int groups_of_u(const shape *s, blocks *groups) {
+    const int first = resets_before(s) ? DZ : 0, end = s->cell == FASTGRU_GRU ? DN : blocks_of(s);
+    if (s->state_copies <= 1) {
+        groups[0] = (blocks){first, end - first};
+        return 1;
+    }
+    for (int b = first; b < end; b++) groups[b - first] = (blocks){b, 1};
+    return end - first;
+}
+
+/* For dx: what the product with W's transpose takes. */
+static int groups_of_w(const shape *s, blocks *groups) {
+    const int first = s->cell == FASTGRU_GRU ? DZ : 0;
+    if (s->input_copies <= 1) {
+        groups[0] = (blocks){first, gates_of(s)};
+        return 1;
+    }
+    for (int g = 0; g < gates_of(s); g++) groups[g] = (blocks){first + g, 1};
+    return gates_of(s);
+}
+
+/* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
+#define ROWS_AT_A_TIME 256
+
+/* Whether the products go through matrix tiles: those of a chunk, if it fills some, and those of a step, if U comes
+ * from L2 or meets so many rows that it may come from further away: its pieces are half as large again. The answer does
+ * not depend on the number of threads. */
+INLINE int chunks_use_tiles(const shape *s) {
+    return USE_TILES(rows_in_a_chunk(s, ROWS_AT_A_TIME) >= TILE_DEPTH && s->units >= LANES);
+}
+INLINE int steps_use_tiles(const shape *s) {
+    const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
+    return USE_TILES(chunks_use_tiles(s) && s->batch >= TILE_LINES &&
+                     (bytes_of_u <= 3 << 19 || s->batch >= 4 * TILE_LINES));
+}
+
+/* Elements of a right-hand side, and of a transposed left-hand side, ready for products. */
+INLINE ptrdiff_t right_size(int tiles, ptrdiff_t depth, ptrdiff_t columns) {
+    return tiles ? pieces_size(columns, depth) : plain_size(depth, columns);
+}
+INLINE ptrdiff_t left_size(int tiles, ptrdiff_t row_count, ptrdiff_t columns) {
+    return tiles ? pieces_size(columns, row_count) : lines_size(row_count, columns);
+}
+
+typedef struct {
+    const fastgru_backward *args;
+    const shape *shape;
+    ptrdiff_t units_stride, stride; /* of rows of units, and of derivatives */
+    const REAL *cache;              /* rows from step cached_from on */
+    ptrdiff_t cached_from;
+    const REAL *states, *c_states;
+    REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */
+    REAL *candidate_transposed;                                  /* GRU, reset before: U_n's */
+    REAL *derivatives;                                           /* rows of a chunk */
+    REAL *packed[MOST_BLOCKS]; /* the same in panels, for each group of blocks */
+    REAL *inputs;  /* the chunk's rows of x, for each gate with its own dropout, where they are
+                      scattered or scaled */
+    REAL *befores; /* and of h, likewise */
+    REAL *packed_inputs, *packed_befores, *packed_resets; /* lines of these, and of r * h */
+    REAL *dx;                           /* a product, before it is scaled or scattered */
+    REAL *dkernel, *drecurrent, *dbias; /* the caller's, or to be arranged (arrange_gradients) */
+    REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
+    REAL *dc;         /* LSTM: likewise */
+    REAL *carried;    /* (B, Hs): a product that has to be scaled, or GRU, reset before: to r * h */
+    REAL *scratch;    /* each member's, where products go through tiles */
+    REAL *made_again; /* rows of the cache, chunk by chunk */
+    forward_pass *again; /* what makes them; NULL where the cache has all */
+    fastgru_barrier ready;
+} backward_pass;
+
+/* Products give gradients as the library has its weights; other layouts are made of them in the end. */
+INLINE int arranges_gradients(const shape *s) { return s->resets_first || s->transposes_gradients; }
+INLINE int copies_inputs(const shape *s) { return places_of(s) || s->input_copies; }
+INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
+
+/* Lays the buffers out and returns where they end. */
+static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REAL *buffer) {
+    const int by_chunk = chunks_use_tiles(s), by_step = steps_use_tiles(s);
+    const ptrdiff_t h = s->units, chunk = rows_in_a_chunk(s, ROWS_AT_A_TIME),
+                    bhs = s->batch * stride_of_units(s);
+    blocks groups[MOST_BLOCKS];
+    for (int g = groups_of_u(s, groups); g-- > 0;)
+        b->u_transposed[g] = take(&buffer, right_size(by_step, groups[g].count * h, h));
+    for (int g = groups_of_w(s, groups); g-- > 0;)
+        b->w_transposed[g] = take(&buffer, right_size(by_chunk, groups[g].count * h, s->inputs));
+    for (int g = groups_of_blocks(s, groups); g-- > 0;)
+        b->packed[g] = take(&buffer, right_size(by_chunk, chunk, groups[g].count * h));
+    b->candidate_transposed = take(&buffer, resets_before(s) ? right_size(by_step, h, h) : 0);
+    b->derivatives = take(&buffer, chunk * derivatives_stride(s));
+    const ptrdiff_t inputs = maximum(1, s->input_copies), states = maximum(1, s->state_copies);
+    b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
+    b->befores = take(&buffer, copies_states(s) ? chunk * states * stride_of_units(s) : 0);
+    b->packed_inputs = take(&buffer, inputs * left_size(by_chunk, chunk, s->inputs));
+    b->packed_befores = take(&buffer, states * left_size(by_chunk, chunk, h));
+    b->packed_resets = take(&buffer, resets_before(s) ? left_size(by_chunk, chunk, h) : 0);
+    b->dx = take(&buffer, s->schedule || s->input_copies ? chunk * row_stride(s->inputs) : 0);
+    b->dh = take(&buffer, bhs);
+    b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
+    b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);
+    b->scratch = take(&buffer, chunks_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
+    b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
+    const ptrdiff_t arranged = arranges_gradients(s) ? gates_of(s) * h : 0;
+    b->dkernel = take(&buffer, arranged * s->inputs);
+    b->drecurrent = take(&buffer, arranged * h);
+    b->dbias = take(&buffer, arranged * 2);
+    return buffer;
+}
+
+static size_t backward_workspace(const shape *s, int threads) {
+    backward_pass b;
+    REAL origin;
+    const size_t size = (size_t)(lay_out_backward(&b, s, threads, &origin) - &origin);
+    return s->recompute ? size + forward_workspace(s, threads) : size;
+}
+
+#endif

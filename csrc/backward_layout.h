@@ -71,14 +71,15 @@ static int groups_of_w(const shape *s, blocks *groups) {
     return gates_of(s);
 }
 
-/* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
-#define ROWS_AT_A_TIME 256
+/* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. In pieces
+ * for matrix tiles they are larger. */
+INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 512) ? 128 : 256; }
 
 /* Whether the products go through matrix tiles: those of a chunk, if it fills some, and those of a step, if U comes
  * from L2 or meets so many rows that it may come from further away: its pieces are half as large again. The answer does
  * not depend on the number of threads. */
 INLINE int chunks_use_tiles(const shape *s) {
-    return USE_TILES(rows_in_a_chunk(s, ROWS_AT_A_TIME) >= TILE_DEPTH && s->units >= LANES);
+    return USE_TILES(rows_in_a_chunk(s, rows_at_a_time(s)) >= TILE_DEPTH && s->units >= LANES);
 }
 INLINE int steps_use_tiles(const shape *s) {
     const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
@@ -128,7 +129,7 @@ INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REAL *buffer) {
     const int by_chunk = chunks_use_tiles(s), by_step = steps_use_tiles(s);
-    const ptrdiff_t h = s->units, chunk = rows_in_a_chunk(s, ROWS_AT_A_TIME),
+    const ptrdiff_t h = s->units, chunk = rows_in_a_chunk(s, rows_at_a_time(s)),
                     bhs = s->batch * stride_of_units(s);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_u(s, groups); g-- > 0;)

@@ -156,7 +156,7 @@ static void backward_task(void *context, int member, int members) {
     prepare_weights(shared, &part);
     fastgru_wait(&shared->ready, members);
     for (ptrdiff_t end = step_count(s), first; end > 0; end = first) {
-        first = chunk_start(s, end, ROWS_AT_A_TIME);
+        first = chunk_start(s, end, rows_at_a_time(s));
         if (shared->again && member == 0) shared->cached_from = shared->again->cached_from = first;
         if (shared->again) fastgru_wait(&shared->ready, members);
         chunk_back(shared, &part, first, end);

@@ -108,12 +108,12 @@ def checked_path(filepath: str | os.PathLike[str]) -> Path:
         raise TypeError(f"filepath: expected a path, got {type(filepath).__name__}")
     path = Path(filepath)
     if path.suffix not in (".npz", ".safetensors"):
-        kerass = path.suffix in (".keras", ".h5", ".hdf5")
-        close = path.with_suffix(".npz") if kerass else f"{path}.npz"
+        foreign = path.suffix in (".keras", ".h5", ".hdf5")
+        close = path.with_suffix(".npz") if foreign else f"{path}.npz"
         raise ValueError(
             f"filepath: expected a path that ends in .npz or .safetensors, such as {str(close)!r}, "
             f"got {str(path)!r}"
-            + ("; fastgru's files are its own, it neither writes nor reads Keras'" * kerass)
+            + ("; fastgru's files are its own, it neither writes nor reads Keras'" * foreign)
         )
     return path
 

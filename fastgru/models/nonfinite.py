@@ -63,8 +63,8 @@ def explain(model: Model, x: Any, mask: Any = None) -> str:
     x, mask : ndarray or list of ndarray
         The batch, as the model's `forward` takes it.
     """
-    masked = any(isinstance(layer, Masking) and layer.masks_nan for layer in _leaves(model))
-    for name, array in [] if masked else _inputs(x):
+    may_be_nan = any(isinstance(layer, Masking) and layer.masks_nan for layer in _leaves(model))
+    for name, array in [] if may_be_nan else _inputs(x):
         place = _first(array)
         if place is not None:
             return f"{name} is {_kind(array[place])} {_where(place)}"

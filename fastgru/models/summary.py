@@ -27,7 +27,7 @@ def print_summary(model: Network, width: int | None, show: Callable[[str], Any])
     rows = [_rows_of(model, layer, connected) for layer in model.layers]
     usual = width or (_WIDTH_CONNECTED if connected else _WIDTH)
     ends = [int(usual * stop) for stop in stops]
-    if width is None:
+    if not width:
         ends = _widened(ends, [titles, *(row for group in rows for row in group)])
     show(f'Model: "{model.name}"')
     show("_" * ends[-1])

@@ -412,6 +412,10 @@ def test_outputs_come_by_name_if_the_model_was_made_so(tmp_path):
         np.testing.assert_array_equal(found["first"], first)
         np.testing.assert_array_equal(found["second"], second)
     np.testing.assert_array_equal(outer(VECTORS), first)
+    begins = {"first": Input((1,), name="first"), "second": Input((3,), name="second")}
+    head = randomize(Model(begins, Concatenate()(list(begins.values()))))
+    joined = Model(v, head(model(v)))
+    np.testing.assert_array_equal(joined(VECTORS), np.concatenate([first, second], axis=1))
     model.compile("sgd", {"second": "categorical_crossentropy", "first": "mse"})
     y = {"second": np.eye(3)[np.arange(len(VECTORS)) % 3], "first": VECTORS[:, :1]}
     logs = model.evaluate(VECTORS, y, verbose=0, return_dict=True)

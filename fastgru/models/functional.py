@@ -160,6 +160,13 @@ class Functional(Model):
 
     # ---- computation ----
 
+    def __call__(self, inputs: Any, *, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the output for one batch, or for tensors of another model; both may be dicts."""
+        if isinstance(inputs, Mapping) and any(isinstance(t, KerasTensor) for t in inputs.values()):
+            tensors = self._from_dict("inputs", inputs)
+            inputs = tensors if self._in_list else tensors[0]
+        return super().__call__(inputs, training=training, mask=mask)
+
     def convert(self, name: str, x: Any) -> Any:
         """Return the inputs as arrays that the layers take; several as a list.
 

@@ -164,7 +164,7 @@ class Trace(Mapping[str, LayerTrace]):
 
     Attributes
     ----------
-    output : ndarray or list of ndarray
+    output : ndarray, or a list or dict of ndarray
         What the model returned.
     """
 

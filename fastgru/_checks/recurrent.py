@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import ge
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -205,25 +206,23 @@ def _ragged(x: Any, mask: Any, go_backwards: Any, batch_sizes: Any) -> tuple[int
             f"batch_sizes: expected shape (T,) with at least one time step, got {sizes.shape}"
         )
     array("batch_sizes", sizes, _INT64, sizes.shape)
-    grows = np.flatnonzero(sizes[1:] > sizes[:-1])
-    if grows.size:
-        t = int(grows[0]) + 1
+    numbers = sizes.tolist()  # few, and Python's: quicker than NumPy's, and without an overflow
+    if not all(map(ge, numbers, numbers[1:])):
+        t = next(t for t in range(1, len(numbers)) if numbers[t] > numbers[t - 1])
         raise ValueError(
             "batch_sizes: expected numbers that never increase (the longest sequence first), "
-            f"got {sizes[t]} after {sizes[t - 1]} at position {t}"
+            f"got {numbers[t]} after {numbers[t - 1]} at position {t}"
         )
-    if sizes[-1] < 1:
-        t = int(np.argmax(sizes < 1))
+    if numbers[-1] < 1:
+        t = next(t for t in range(len(numbers)) if numbers[t] < 1)
         raise ValueError(
-            f"batch_sizes: expected numbers of at least 1, got {sizes[t]} at position {t}"
+            f"batch_sizes: expected numbers of at least 1, got {numbers[t]} at position {t}"
         )
-    # The first two exclude a sum that has gone past the end of int64.
-    if sizes[0] > len(x) or sizes.size > len(x) or sizes.sum() != len(x):
+    if sum(numbers) != len(x):
         raise ValueError(
-            f"batch_sizes: expected the sum {len(x)}, as x has shape {x.shape}, "
-            f"got {sum(sizes.tolist())}"
+            f"batch_sizes: expected the sum {len(x)}, as x has shape {x.shape}, got {sum(numbers)}"
         )
-    return int(sizes[0]), sizes.size, x.shape[1]
+    return numbers[0], len(numbers), x.shape[1]
 
 
 def _kernels(gates: int, kernel: Any, recurrent_kernel: Any, dtype: np.dtype[Any], I: int) -> int:

@@ -7,8 +7,8 @@ The model: Embedding (100 characters), a GRU of two layers, Linear at each step;
 cross-entropy, backward pass, Adam (fused, PyTorch's fastest). Padded: all sequences are T long.
 Packed: lengths drawn between 1 and T, as a PackedSequence. Before a cell is timed, the losses and
 all gradients of both models are compared. Then both are timed in turn, round by round, in one
-process that is pinned to as many cores as it has threads; the table holds medians, and the median
-of the rounds' ratios.
+process that is pinned to as many cores as it has threads; the tables, one for each number of
+threads, hold medians, and the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 CHARACTERS = 100
+COLUMNS = "| shape | B | T | I | H | nn.GRU | fastgru | × | packed: nn.GRU | fastgru | × |"
 
 
 def make_step(gru: type, sizes: tuple[int, ...], packed: bool) -> Callable:
@@ -109,7 +110,7 @@ def worker(options: argparse.Namespace) -> None:
     for shape in options.shapes or GRID:
         case = GRID[shape]
         sizes = case.B, case.T, case.I, case.H
-        row = f"| {shape} | {' | '.join(map(str, sizes))} | {threads} |"
+        row = f"| {shape} | {' | '.join(map(str, sizes))} |"
         for packed in (False, True):
             if packed and case.B == 1:
                 row += " – | – | – |"
@@ -120,8 +121,20 @@ def worker(options: argparse.Namespace) -> None:
         print(row, flush=True)
 
 
+def heading(threads: int) -> str:
+    """Return what stands above a table: what was measured on, and the names of the columns."""
+    import torch
+
+    from fastgru._bench import machine
+
+    facts = machine.facts()
+    number = {1: "One thread", 2: "Two threads"}.get(threads, f"{threads} threads")
+    software = f"PyTorch {torch.__version__}, {facts['compiler']}, commit {facts['commit']}"
+    return f"{number} ({facts['cpu']}, {facts['isa']}; {software}):\n\n{COLUMNS}\n|{'---|' * 11}"
+
+
 def main() -> None:
-    """Print the table, each number of threads measured in a process of its own."""
+    """Print the tables, each number of threads measured in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", nargs="+", help="names of the grid's shapes (default: all)")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -132,20 +145,14 @@ def main() -> None:
     if options.worker:
         return worker(options)
 
-    import torch
-
-    from fastgru._bench import machine
-
-    facts = machine.facts() | {"torch": torch.__version__}
-    print(", ".join(f"{name}: {value}" for name, value in facts.items()), end="\n\n")
-    print("| shape | B | T | I | H | threads | nn.GRU | fastgru.torch.GRU | × ", end="")
-    print("| packed: nn.GRU | fastgru.torch.GRU | × |\n|" + "---|" * 12, flush=True)
     for threads in options.threads:
+        print(heading(threads), flush=True)
         command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
         command += ["--rounds", str(options.rounds), "--seconds", str(options.seconds)]
         command += ["--shapes", *options.shapes] if options.shapes else []
         names = ("FASTGRU_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
         subprocess.run(command, check=True, env=os.environ | dict.fromkeys(names, str(threads)))
+        print(flush=True)
     return None
 
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from fastgru.torch import _passes, _second_order
-from fastgru.torch._passes import Activations, Layer, Stack
+from fastgru.torch._passes import Activations, Kind, Layer, Stack
 
 _library = torch.library.Library("fastgru", "DEF")
 _LAYER = (
@@ -198,12 +198,14 @@ torch.library.register_autograd(
 
 
 def _run_by_operators(
-    mode: str, directions: int, biased: bool, x: Tensor, batch_sizes: Tensor | None,
-    h0: Tensor | None, c0: Tensor | None, *weights: Tensor,
+    kind: Kind, x: Tensor, batch_sizes: Tensor | None, h0: Tensor | None, c0: Tensor | None,
+    *weights: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
     """Do what `run` does, one operator for each layer and direction."""
+    mode, directions, biased, batch_first = kind
     each = 4 if biased else 2
     training = differentiated(x, h0, c0, *weights)
+    x = x.transpose(0, 1) if batch_first else x
     h_n, c_n = [], []
     for i in range(0, len(weights) // each, directions):
         outputs = []
@@ -217,15 +219,16 @@ def _run_by_operators(
             h_n.append(h)
             c_n.append(c)
         x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-    return x, torch.stack(h_n), torch.stack(c_n) if mode == "lstm" else None
+    y = x.transpose(0, 1) if batch_first else x
+    return y, torch.stack(h_n), torch.stack(c_n) if mode == "lstm" else None
 
 
 # ---- past the dispatcher -------------------------------------------------------------------------
 
 
 def run(
-    mode: str, directions: int, biased: bool, x: Tensor, batch_sizes: Tensor | None,
-    h0: Tensor | None, c0: Tensor | None, *weights: Tensor,
+    kind: Kind, x: Tensor, batch_sizes: Tensor | None, h0: Tensor | None, c0: Tensor | None,
+    *weights: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
     """Run layers, each on the outputs of the one before; return y, h_n and c_n.
 
@@ -235,17 +238,15 @@ def run(
 
     Parameters
     ----------
-    mode : {"gru", "lstm", "rnn_tanh", "rnn_relu"}
-    directions : {1, 2}
-    biased : bool
-        Whether there are b_ih and b_hh among the weights.
-    x : tensor (T, B, I) or (N, I)
+    kind : Kind
+        Its mode is one of "gru", "lstm", "rnn_tanh", "rnn_relu".
+    x : tensor (T, B, I), (B, T, I) or (N, I)
     batch_sizes : int64 tensor (T,), or None
     h0, c0 : tensors (layers * directions, B, H), or None
     weights : tensors
         As torch.nn orders them: of each layer and direction w_ih, w_hh and perhaps b_ih, b_hh.
     """
-    given = mode, directions, biased, x, batch_sizes, h0, c0, *weights
+    given = kind, x, batch_sizes, h0, c0, *weights
     if torch.compiler.is_compiling() or _observed(given):
         return _run_by_operators(*given)
     if differentiated(x, h0, c0, *weights):
@@ -272,9 +273,9 @@ def _observed(arguments: tuple[Any, ...] = ()) -> bool:
 _PLAIN = (Tensor, torch.nn.Parameter)
 
 
-def _stack(mode: str, directions: int, biased: bool, *tensors: Tensor | None) -> Stack:
+def _stack(kind: Kind, *tensors: Tensor | None) -> Stack:
     x, batch_sizes, h0, c0, *weights = map(_array, tensors)
-    return Stack(mode, directions, biased, x, batch_sizes, h0, c0, weights)
+    return Stack(kind, x, batch_sizes, h0, c0, weights)
 
 
 def _results(y: Any, h_n: Any, c_n: Any) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -292,41 +293,40 @@ class _Direct(torch.autograd.Function):
     def forward(ctx: Any, *given: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         y, h_n, c_n, runs = _passes.forward_stack(_stack(*given), True)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*given[3:], _issue(runs))
-        ctx.options = given[:3]
+        ctx.save_for_backward(*given[1:], _issue(runs))
+        ctx.kind = given[0]
         return _results(y, h_n, c_n)
 
     @staticmethod
     def backward(ctx: Any, *received: Tensor | None) -> tuple[Tensor | None, ...]:
         *tensors, ticket = ctx.saved_tensors
-        given = *ctx.options, *tensors
         if all(d is None for d in received):
-            return (None,) * len(given)
+            return (None,) * (1 + len(tensors))
         if torch.is_grad_enabled() or _observed(received):
-            return None, None, None, *_derive_by_operators(ctx.options, tensors, received)
+            return None, *_derive_by_operators(ctx.kind, tensors, received)
         runs = _redeem(ticket)
         if runs is None:
-            runs = _passes.forward_stack(_stack(*given), True)[3]
+            runs = _passes.forward_stack(_stack(ctx.kind, *tensors), True)[3]
         dy, dh_n, dc_n = map(_array, received)
         dx, dh0, dc0, weights = _passes.backward_stack(
-            runs, given[1], dy, dh_n, dc_n, ctx.needs_input_grad[3]
+            runs, ctx.kind, dy, dh_n, dc_n, ctx.needs_input_grad[1]
         )
         states = (None if d is None else torch.from_numpy(d) for d in (dh0, dc0))
         return (
-            None, None, None, None if dx is None else torch.from_numpy(dx), None, *states,
+            None, None if dx is None else torch.from_numpy(dx), None, *states,
             *map(torch.from_numpy, weights),
         )  # fmt: skip
 
 
 def _derive_by_operators(
-    options: tuple[Any, ...], tensors: list[Tensor | None], received: tuple[Tensor | None, ...]
+    kind: Kind, tensors: list[Tensor | None], received: tuple[Tensor | None, ...]
 ) -> list[Tensor | None]:
     """Return gradients that can be differentiated: those of the same layers, run by operators."""
     create_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         x, batch_sizes, *others = tensors
         x, *others = map(_second_order.alias, (x, *others))
-        results = _run_by_operators(*options, x, batch_sizes, *others)
+        results = _run_by_operators(kind, x, batch_sizes, *others)
         pairs = [(r, d) for r, d in zip(results, received, strict=True) if d is not None]
         dx, *found = _second_order.differentiate(pairs, [x, *others], create_graph)
     return [dx, None, *found]

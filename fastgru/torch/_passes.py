@@ -186,6 +186,15 @@ def reversed_rows(batch_sizes: Array) -> Array:
 # ---- layers on layers ----------------------------------------------------------------------------
 
 
+class Kind(NamedTuple):
+    """What is no array about some layers."""
+
+    mode: str
+    directions: int
+    biased: bool
+    batch_first: bool  # padded sequences are (B, T, I)
+
+
 class Stack(NamedTuple):
     """What some layers compute from. States are (layers * directions, B, H).
 
@@ -193,9 +202,7 @@ class Stack(NamedTuple):
     w_ih, w_hh and, where there are biases, b_ih and b_hh.
     """
 
-    mode: str
-    directions: int
-    biased: bool
+    kind: Kind
     x: Array
     batch_sizes: MaybeArray
     h0: MaybeArray
@@ -217,10 +224,12 @@ def forward_stack(
 ) -> tuple[Array, Array, MaybeArray, list[Activations]]:
     """Run layers, each on the outputs of the one before; return y, h_n, c_n and activations.
 
-    y is contiguous, as PyTorch's: dropout draws its numbers in the order of memory.
+    In memory y is step by step, as PyTorch's: dropout draws its numbers in the order of memory.
     """
-    mode, directions, biased, x, batch_sizes, h0, c0, weights = stack
+    (mode, directions, biased, batch_first), x, batch_sizes, h0, c0, weights = stack
     each = 4 if biased else 2
+    if batch_first:
+        x = x.swapaxes(0, 1)
     runs: list[Any] = []
     h_n: list[Array] = []
     c_n: list[Any] = []
@@ -237,12 +246,13 @@ def forward_stack(
             c_n.append(c)
             runs.append(run)
         x = outputs[0] if directions == 1 else np.concatenate(outputs, -1)
-    return np.ascontiguousarray(x), _stacked(h_n), _stacked(c_n), runs
+    y = np.ascontiguousarray(x)
+    return y.swapaxes(0, 1) if batch_first else y, _stacked(h_n), _stacked(c_n), runs
 
 
 def backward_stack(
     runs: list[Activations],
-    directions: int,
+    kind: Kind,
     dy: MaybeArray,
     dh_n: MaybeArray,
     dc_n: MaybeArray,
@@ -250,6 +260,9 @@ def backward_stack(
 ) -> StackGradients:
     """Return the gradients of a stack's arrays from those of its results (None: zero)."""
     layers: list[Gradients] = []
+    directions = kind.directions
+    if kind.batch_first and dy is not None:
+        dy = dy.swapaxes(0, 1)
     for i in range(len(runs) - directions, -1, -directions):
         parts = [dy] if directions == 1 or dy is None else np.split(dy, directions, -1)
         found = [
@@ -266,7 +279,8 @@ def backward_stack(
             dy += found[1].x
     weights = [a for g in layers for a in g[1:5] if a is not None]
     dh0, dc0 = (_stacked([g[k] for g in layers]) for k in (5, 6))
-    return StackGradients(dy, dh0, dc0, weights)
+    dx = dy.swapaxes(0, 1) if kind.batch_first and dy is not None else dy
+    return StackGradients(dx, dh0, dc0, weights)
 
 
 def _stacked(states: Sequence[Any]) -> Any:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgru.torch._operators import run
+from fastgru.torch._passes import Kind
 from fastgru.torch.modules import served, transformed
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
@@ -33,7 +34,9 @@ def _step(
         return None
     x, *given = [(t if t.dim() == 2 else t.unsqueeze(0)).unsqueeze(0) for t in (input, *states)]
     h0, c0 = [*given, None, None][:2]
-    _, *after = run(mode, 1, bool(cell.bias), x, None, h0, c0, *tensors[1 + len(states) :])
+    _, *after = run(
+        Kind(mode, 1, bool(cell.bias), False), x, None, h0, c0, *tensors[1 + len(states) :]
+    )
     results = [s.squeeze(0) for s in after if s is not None]
     return results if input.dim() == 2 else [s.squeeze(0) for s in results]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from fastgru.torch import _operators
+from fastgru.torch._passes import Kind
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -74,10 +75,7 @@ class Recurrent(torch.nn.RNNBase):
         if not batched:
             data = data.unsqueeze(batch_axis)
             states = [s.unsqueeze(1) for s in states]
-        x = data.transpose(0, 1) if self.batch_first else data
-        y, states = self._run(x, None, states, weights)
-        if self.batch_first:
-            y = y.transpose(0, 1)
+        y, states = self._run(data, None, states, weights)
         if not batched:
             y, states = y.squeeze(batch_axis), [s.squeeze(1) for s in states]
         return y, self._hidden(states)
@@ -100,18 +98,19 @@ class Recurrent(torch.nn.RNNBase):
     def _run(
         self, x: Tensor, batch_sizes: Tensor | None, states: list[Tensor], weights: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Run all layers on time-major or packed x; return y and the final states (L D, B, H)."""
+        """Run all layers on padded or packed x; return y and the final states (L D, B, H)."""
         directions = 2 if self.bidirectional else 1
-        options = self.operator, directions, self.bias
+        batch_first = self.batch_first and batch_sizes is None
+        kind = Kind(self.operator, directions, self.bias, batch_first)
         h0, c0 = [*states, None, None][:2]
         if not (self.dropout and self.training) or self.num_layers == 1:
-            y, h_n, c_n = _operators.run(*options, x, batch_sizes, h0, c0, *weights)
+            y, h_n, c_n = _operators.run(kind, x, batch_sizes, h0, c0, *weights)
             return y, [h_n] if c_n is None else [h_n, c_n]
         each, finals = len(weights) // self.num_layers, []
         for layer in range(self.num_layers):
             rows = slice(layer * directions, (layer + 1) * directions)
             x, *after = _operators.run(
-                *options, x, batch_sizes, None if h0 is None else h0[rows],
+                kind, x, batch_sizes, None if h0 is None else h0[rows],
                 None if c0 is None else c0[rows], *weights[layer * each : (layer + 1) * each],
             )  # fmt: skip
             finals.append([s for s in after if s is not None])

@@ -78,19 +78,19 @@ def check_derivatives(function: Any, leaves: list[torch.Tensor]) -> None:
 @pytest.mark.parametrize(("directions", "full"), [(1, True), (2, True), (2, False)])
 def test_derivatives_of_layers(mode, sizes, directions, full):
     gates, B, I, H = MODES[mode], 3, 2, 5
-    x = random(4, B, I) if sizes is None else random(sum(sizes), I)
+    padded = (4, B, I) if directions == 1 else (B, 4, I)
+    x = random(*padded) if sizes is None else random(sum(sizes), I)
     states = [random(2 * directions, B, H) for _ in range(2 if mode == "lstm" else 1)]
     weights = []
     for k in [I] * directions + [directions * H] * directions:
         weights += [random(gates * H, k), random(gates * H, H)]
         weights += [random(gates * H), random(gates * H)] if full else []
     batch_sizes = None if sizes is None else torch.tensor(sizes)
+    kind = _passes.Kind(mode, directions, full, sizes is None and directions == 2)
 
     def function(x: torch.Tensor, *others: torch.Tensor) -> Any:
         given = [*others[: len(states)], None, None][:2] if full else [None, None]
-        results = _operators.run(
-            mode, directions, full, x, batch_sizes, *given, *others[-len(weights) :]
-        )
+        results = _operators.run(kind, x, batch_sizes, *given, *others[-len(weights) :])
         return results[: 3 if mode == "lstm" else 2]
 
     check_derivatives(function, [x, *(states if full else []), *weights])

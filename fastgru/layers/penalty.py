@@ -54,6 +54,8 @@ class Penalized:
             dy = self._with_penalty(dy, y)
         return self.layer.backward(dy, cache, accumulate=accumulate)
 
+    backward_to_weights = backward  # not the layer's own, which knows no penalty
+
     def _with_penalty(self, dy: Any, y: Any) -> Any:
         penalty = self.regularizer.gradient(y) / max(1, len(y))
         return penalty if dy is None else dy + penalty

@@ -14,19 +14,25 @@
 /* Rows in a tile: as many accumulators as the registers hold beside a line of the panel and one element. */
 #if FASTGRU_REGISTERS >= 32
 #define MOST_ROWS 12
-#define GATE_ROWS 8
 #define PLAIN_ROWS 12
+#define GATE_ROWS 8
+#define WIDE_ROWS 6
+#define WIDE 4 /* vectors in a panel that holds the four gates of the same units */
 #else
 #define MOST_ROWS 6
-#define GATE_ROWS 4
 #define PLAIN_ROWS 6
+#define GATE_ROWS 4
+#define WIDE_ROWS 0
+#define WIDE 2 /* two of the four: tiles four vectors wide would be three rows high */
 #endif
-#define GATES 3       /* vectors in a panel that holds z, r and n of the same units */
-#define PLAIN 2       /* vectors in a panel of consecutive columns */
-#define MOST_PANELS 4 /* panels that one row goes through at once, to keep the multipliers busy */
+#define PLAIN 2        /* vectors in a panel of consecutive columns */
+#define GATES 3        /* vectors in a panel that holds z, r and n of the same units */
+#define MOST_VECTORS 4 /* vectors in any panel */
+#define MOST_PANELS 4  /* panels that one row goes through at once, to keep the multipliers busy */
 
-/* Blocks: 24 KB of a panel stay in L1 while ROW_BLOCK rows of A, in L2, pass by. */
-#define DEPTH_BLOCK(vectors) (24 * 1024 / ((vectors) * FASTGRU_VECTOR_BYTES))
+/* Blocks: 24 KB of a panel, 32 of the widest, stay in L1 while ROW_BLOCK rows of A, in L2, pass by. */
+#define L1_BLOCK(vectors) (((vectors) > GATES ? 32 : 24) * 1024)
+#define DEPTH_BLOCK(vectors) (L1_BLOCK(vectors) / ((vectors) * FASTGRU_VECTOR_BYTES))
 #define ROW_BLOCK 64
 #define LINE_BLOCK                                                                                 \
     (60 / MOST_ROWS * MOST_ROWS) /* the same for A's transpose, in whole panels of lines */
@@ -83,7 +89,7 @@ typedef struct {
 
 INLINE void run_tile(const tile *t, const int row_count, const int panels, const int vectors,
                      const int where) {
-    vec sum[MOST_ROWS][MOST_PANELS * GATES];
+    vec sum[MOST_ROWS][MOST_PANELS * MOST_VECTORS];
     const int width = panels * vectors;
     UNROLL for (int i = 0; i < row_count; i++) {
         const REAL *begin = t->continued ? t->out[i] + t->column : t->start;
@@ -98,10 +104,13 @@ INLINE void run_tile(const tile *t, const int row_count, const int panels, const
     if (where == STRIDED) {
         UNROLL for (int i = 3; i < row_count; i++) left[i] = left[i - 3] + 3 * left_step;
     }
+    /* Counted up to zero, the loop does without its bound: eight rows take almost all addresses there are. */
+    UNROLL for (int i = 0; i < row_count; i++) left[i] += where == TRANSPOSED ? 0 : depth;
     const REAL *panel = t->panel, *ahead = t->ahead;
-    for (ptrdiff_t k = 0; k < depth; k++) {
-        vec line[MOST_PANELS * GATES];
-        __builtin_prefetch(ahead + k * LANES, 0, 2); /* into L2 */
+    UNROLL_TWICE for (ptrdiff_t k = -depth; k < 0; k++) {
+        vec line[MOST_PANELS * MOST_VECTORS];
+        __builtin_prefetch(ahead, 0, 2); /* into L2 */
+        ahead += LANES;
         UNROLL for (int j = 0; j < width; j++) line[j] =
             load(panel + j / vectors * panel_stride + j % vectors * LANES);
         UNROLL for (int i = 0; i < row_count; i++) {
@@ -137,42 +146,51 @@ typedef void tile_function(const tile *);
     UP_TO_8(X, __VA_ARGS__)                                                                        \
     X(9, 1, __VA_ARGS__) X(10, 1, __VA_ARGS__) X(11, 1, __VA_ARGS__) X(12, 1, __VA_ARGS__)
 #if FASTGRU_REGISTERS >= 32
-#define GATE_TILES(X, vectors, where) UP_TO_8(X, vectors, where)
 #define PLAIN_TILES(X, vectors, where) UP_TO_12(X, vectors, where)
+#define GATE_TILES(X, vectors, where) UP_TO_8(X, vectors, where)
+#define IF_WIDE(...) __VA_ARGS__
 #else
-#define GATE_TILES(X, vectors, where) UP_TO_4(X, vectors, where)
 #define PLAIN_TILES(X, vectors, where) UP_TO_6(X, vectors, where)
+#define GATE_TILES(X, vectors, where) UP_TO_4(X, vectors, where)
+#define IF_WIDE(...)
 #endif
-GATE_TILES(TILE, 3, ANYWHERE)
-GATE_TILES(TILE, 2, GATED)
-GATE_TILES(TILE, 3, GATED)
 PLAIN_TILES(TILE, 1, STRIDED)
 PLAIN_TILES(TILE, 2, STRIDED)
+GATE_TILES(TILE, 3, ANYWHERE)
+IF_WIDE(UP_TO_6(TILE, 4, ANYWHERE))
 PLAIN_TILES(TILE, 1, TRANSPOSED)
 PLAIN_TILES(TILE, 2, TRANSPOSED)
-static tile_function *const BY_ROWS[GATES][MOST_ROWS] = {{PLAIN_TILES(ENTRY, 1, STRIDED)},
-                                                         {PLAIN_TILES(ENTRY, 2, STRIDED)},
-                                                         {GATE_TILES(ENTRY, 3, ANYWHERE)}};
+GATE_TILES(TILE, 2, GATED)
+GATE_TILES(TILE, 3, GATED)
+IF_WIDE(UP_TO_6(TILE, 4, GATED))
+static tile_function *const BY_ROWS[MOST_VECTORS][MOST_ROWS] = {
+    {PLAIN_TILES(ENTRY, 1, STRIDED)},
+    {PLAIN_TILES(ENTRY, 2, STRIDED)},
+    {GATE_TILES(ENTRY, 3, ANYWHERE)},
+    IF_WIDE({UP_TO_6(ENTRY, 4, ANYWHERE)})};
 static tile_function *const BY_LINES[PLAIN][MOST_ROWS] = {{PLAIN_TILES(ENTRY, 1, TRANSPOSED)},
                                                           {PLAIN_TILES(ENTRY, 2, TRANSPOSED)}};
-static tile_function *const BY_GATES[PLAIN][MOST_ROWS] = {{GATE_TILES(ENTRY, 2, GATED)},
-                                                          {GATE_TILES(ENTRY, 3, GATED)}};
+static tile_function *const BY_GATES[][MOST_ROWS] = {{GATE_TILES(ENTRY, 2, GATED)},
+                                                     {GATE_TILES(ENTRY, 3, GATED)},
+                                                     IF_WIDE({UP_TO_6(ENTRY, 4, GATED)})};
 
 /* One or two rows would leave the multipliers waiting for each other: they take several panels at once. */
 #define MORE_PANELS(X, vectors, where)                                                             \
     X(1, 2, vectors, where) X(1, 3, vectors, where) X(1, 4, vectors, where)
 MORE_PANELS(TILE, 2, STRIDED)
 MORE_PANELS(TILE, 3, ANYWHERE)
+IF_WIDE(MORE_PANELS(TILE, 4, ANYWHERE))
 TILE(2, 2, 2, STRIDED)
 TILE(2, 2, 3, ANYWHERE)
-static tile_function *const ONE_ROW[PLAIN][MOST_PANELS] = {
+IF_WIDE(TILE(2, 2, 4, ANYWHERE))
+static tile_function *const ONE_ROW[][MOST_PANELS] = {
     {ENTRY(1, 1, 2, STRIDED) MORE_PANELS(ENTRY, 2, STRIDED)},
     {ENTRY(1, 1, 3, ANYWHERE) MORE_PANELS(ENTRY, 3, ANYWHERE)},
-};
-static tile_function *const TWO_ROWS[PLAIN][2] = {
+    IF_WIDE({ENTRY(1, 1, 4, ANYWHERE) MORE_PANELS(ENTRY, 4, ANYWHERE)})};
+static tile_function *const TWO_ROWS[][2] = {
     {ENTRY(2, 1, 2, STRIDED) ENTRY(2, 2, 2, STRIDED)},
     {ENTRY(2, 1, 3, ANYWHERE) ENTRY(2, 2, 3, ANYWHERE)},
-};
+    IF_WIDE({ENTRY(2, 1, 4, ANYWHERE) ENTRY(2, 2, 4, ANYWHERE)})};
 
 /* ---- packing ---------------------------------------------------------------------------------------------- */
 
@@ -280,7 +298,7 @@ INLINE ptrdiff_t lines_size(ptrdiff_t row_count, ptrdiff_t columns) {
 
 /* C = start + A B, or C += A B, for rows [first, last) of A and C. */
 typedef struct {
-    rows a, c;      /* A at one stride, unless B is in gate panels or A gated */
+    rows a, c;      /* A at one stride, unless B's panels are more than PLAIN wide or A gated */
     int transposed; /* A is: a.data has its lines in panels (pack_lines) */
     ptrdiff_t
         gate_step; /* above 0: a row of A is a row for each gate, so far apart; B's columns are */
@@ -308,6 +326,11 @@ INLINE tile_function *tile_for(const packed_product *m, ptrdiff_t row_count, con
     if (p->count == 1) return BY_ROWS[p->vectors - 1][row_count - 1];
     return row_count == 1 ? ONE_ROW[p->vectors - PLAIN][p->count - 1]
                           : TWO_ROWS[p->vectors - PLAIN][p->count - 1];
+}
+
+/* Rows in a tile whose panels have so many vectors. */
+INLINE int most_rows(const packed_product *m, int vectors) {
+    return vectors > GATES ? WIDE_ROWS : vectors == GATES || m->gate_step ? GATE_ROWS : PLAIN_ROWS;
 }
 
 /* A tile that reaches past the end of C's rows goes through a buffer. */
@@ -351,8 +374,7 @@ static void take_rows(const packed_product *m, ptrdiff_t first, ptrdiff_t last, 
 static void multiply_block(const packed_product *m, const block_of_rows *b, panels p, ptrdiff_t k0,
                            ptrdiff_t k1) {
     const ptrdiff_t width = (ptrdiff_t)p.vectors * LANES;
-    const int anywhere = p.vectors == GATES || m->gate_step;
-    const int most = anywhere ? GATE_ROWS : PLAIN_ROWS, tiles = (b->count + most - 1) / most;
+    const int most = most_rows(m, p.vectors), tiles = (b->count + most - 1) / most;
     /* Where in a row of A the first of these panels' gates finds its own, and the others from there on. */
     const ptrdiff_t gate_at = m->gate_step ? p.column / LANES % m->gates * m->gate_step : 0;
     tile t = {

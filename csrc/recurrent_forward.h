@@ -44,11 +44,11 @@ INLINE ptrdiff_t projected_rows(const shape *s) {
     const int tiles = inputs_use_tiles(s); /* weights in pieces are larger, and want more rows */
     const ptrdiff_t bytes = (ptrdiff_t)1 << (tiles ? 20 : 18);
     const ptrdiff_t fitting = bytes / ((ptrdiff_t)sizeof(REAL) * gates_of(s) * padded_units(s));
-    return minimum(maximum(fitting, tiles ? 128 : 32), 512);
+    return minimum(maximum(fitting, tiles ? 128 : 64), 512);
 }
 
 INLINE ptrdiff_t recurrent_size(const shape *s) {
-    return piece(s->batch * MOST_PANELS * GATES * LANES);
+    return piece(s->batch * MOST_PANELS * MOST_VECTORS * LANES);
 }
 
 /* Lays the buffers out and returns where they end. */
@@ -136,7 +136,7 @@ static int reads_in_place(const forward_pass *f, const share *part) {
     const ptrdiff_t count = part->last_row - part->first_row;
     if (s->input_copies || places_of(s)) return 0;
     if (s->schedule) return count == s->batch;
-    return s->cell == FASTGRU_GRU || count == 1 || f->args->x_step == count * f->args->x_batch;
+    return panel_vectors(s) > PLAIN || count == 1 || f->args->x_step == count * f->args->x_batch;
 }
 
 /* The row of x, or of another array of that layout, for row i of step t. */

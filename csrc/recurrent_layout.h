@@ -16,7 +16,9 @@ INLINE int gates_of(const shape *s) {
     return s->cell == FASTGRU_GRU ? 3 : s->cell == FASTGRU_LSTM ? 4 : 1;
 }
 /* Vectors in a panel of W, and of U unless the reset comes before its product. */
-INLINE int panel_vectors(const shape *s) { return s->cell == FASTGRU_GRU ? GATES : PLAIN; }
+INLINE int panel_vectors(const shape *s) {
+    return s->cell == FASTGRU_GRU ? GATES : s->cell == FASTGRU_LSTM ? WIDE : PLAIN;
+}
 INLINE int resets_before(const shape *s) { return s->cell == FASTGRU_GRU && !s->reset_after; }
 /* Where among the gates of biases and gradients one stands. */
 INLINE int place_of_gate(const shape *s, int gate) {
@@ -78,7 +80,7 @@ INLINE int inputs_use_tiles(const shape *s) {
 }
 
 /* ---- packed weights: W, then U, vectors of the gates of the same units side by side ---------------------------
- * GRU: panels of its three gates. LSTM: panels of two gates. Simple RNN: a plain matrix.
+ * GRU: panels of its three gates. LSTM: panels of its four gates, or of two. Simple RNN: a plain matrix.
  * GRU, reset before: U has panels of z and r, then n's columns as a plain matrix. W for matrix tiles: in pieces. */
 INLINE ptrdiff_t packed_recurrent_at(const shape *s) {
     const ptrdiff_t columns = gates_of(s) * padded_units(s);

@@ -32,8 +32,10 @@ typedef uint32_t BITS;
 /* Loops over registers must unroll wholly, or the registers live on the stack. */
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
+#define UNROLL_TWICE _Pragma("unroll 2")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_TWICE _Pragma("GCC unroll 2")
 #endif
 
 typedef REAL vec __attribute__((vector_size(FASTGRU_VECTOR_BYTES)));

@@ -17,7 +17,7 @@
 #define PLAIN_ROWS 12
 #define GATE_ROWS 8
 #define WIDE_ROWS 6
-#define WIDE 4 /* vectors in a panel that holds the four gates of the same units */
+#define WIDE 4 /* vectors in the widest panel: four gates of the same units, or units */
 #else
 #define MOST_ROWS 6
 #define PLAIN_ROWS 6
@@ -409,7 +409,7 @@ static panels next_panels(const packed_product *m, ptrdiff_t row_count, ptrdiff_
     const ptrdiff_t most = alone ? 1 : row_count == 2 ? 2 : MOST_PANELS;
     const int full = (int)minimum(left / width, most);
     if (full > 0) return (panels){column, full, m->vectors, full * width};
-    return (panels){column, 1, plain_vectors(m->columns, column), left};
+    return (panels){column, 1, (int)minimum(m->vectors, padded(left, LANES) / LANES), left};
 }
 
 static void multiply_packed(const packed_product *m) {

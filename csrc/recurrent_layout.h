@@ -15,10 +15,6 @@ enum { I_GATE, F, G, O, LSTM_GATES }; /* an LSTM's */
 INLINE int gates_of(const shape *s) {
     return s->cell == FASTGRU_GRU ? 3 : s->cell == FASTGRU_LSTM ? 4 : 1;
 }
-/* Vectors in a panel of W, and of U unless the reset comes before its product. */
-INLINE int panel_vectors(const shape *s) {
-    return s->cell == FASTGRU_GRU ? GATES : s->cell == FASTGRU_LSTM ? WIDE : PLAIN;
-}
 INLINE int resets_before(const shape *s) { return s->cell == FASTGRU_GRU && !s->reset_after; }
 /* Where among the gates of biases and gradients one stands. */
 INLINE int place_of_gate(const shape *s, int gate) {
@@ -31,6 +27,18 @@ INLINE int has_standard_activations(const shape *s) {
 
 INLINE ptrdiff_t padded_units(const shape *s) { return padded(s->units, LANES); }
 INLINE ptrdiff_t stride_of_units(const shape *s) { return row_stride(padded_units(s)); }
+
+/* Vectors in a panel of W, and of U unless the reset comes before its product. A simple RNN has no narrow panel beside
+ * wide ones: one row would take them one after the other, and a tile of it wants rows at one stride. */
+INLINE int panel_vectors(const shape *s) {
+    if (s->cell == FASTGRU_GRU) return GATES;
+    const ptrdiff_t last = gates_of(s) * padded_units(s) / LANES % WIDE;
+    return last == 0 || last > PLAIN ? WIDE : PLAIN;
+}
+/* Units that go to one member of a team: whole panels, here and in the backward pass. */
+INLINE ptrdiff_t unit_grain(const shape *s) {
+    return maximum(panel_vectors(s) / gates_of(s), PLAIN) * LANES;
+}
 
 /* The member's part of [0, count), in multiples of `grain`. */
 INLINE void part_of(ptrdiff_t count, ptrdiff_t grain, int member, int members, ptrdiff_t *first,
@@ -80,7 +88,7 @@ INLINE int inputs_use_tiles(const shape *s) {
 }
 
 /* ---- packed weights: W, then U, vectors of the gates of the same units side by side ---------------------------
- * GRU: panels of its three gates. LSTM: panels of its four gates, or of two. Simple RNN: a plain matrix.
+ * GRU: panels of its three gates. LSTM: panels of its four gates, or of two. Simple RNN: panels of consecutive units.
  * GRU, reset before: U has panels of z and r, then n's columns as a plain matrix. W for matrix tiles: in pieces. */
 INLINE ptrdiff_t packed_recurrent_at(const shape *s) {
     const ptrdiff_t columns = gates_of(s) * padded_units(s);
@@ -248,7 +256,7 @@ static share share_of(const shape *s, int member, int members) {
     share part = {member, members, 0, s->batch, 0, padded_units(s), 0};
     part.units_split = members > 1 && prefers_units(s, members);
     if (part.units_split) {
-        part_of(part.last_unit, PLAIN * LANES, member, members, &part.first_unit, &part.last_unit);
+        part_of(part.last_unit, unit_grain(s), member, members, &part.first_unit, &part.last_unit);
     } else if (members > 1 && s->schedule) {
         part.first_row = row_after(s, total_rows(s) * member / members);
         if (member < members - 1)
@@ -269,7 +277,7 @@ INLINE int threads_for(const shape *s, int threads) {
                         (double)(s->inputs + s->units);
     if (threads < 2 || work < 1e6) return 1;
     if (prefers_units(s, threads) &&
-        (work < 1e5 * (double)step_count(s) || s->units < PLAIN * LANES * threads))
+        (work < 1e5 * (double)step_count(s) || s->units < unit_grain(s) * threads))
         return 1;
     return threads;
 }

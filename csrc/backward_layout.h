@@ -36,11 +36,11 @@ INLINE int is_gated(const shape *s) { return s->input_copies > 1 || s->state_cop
 /* For the weights' gradients: blocks that meet the same rows of x and of h. */
 static int groups_of_blocks(const shape *s, blocks *groups) {
     int count = 0;
-    if (s->cell == FASTGRU_GRU && !is_gated(s)) {
+    if (s->cell == FASTGRU_GRU && !is_gated(s) && !s->resets_first) {
         groups[count++] = (blocks){DZ, 2};
         groups[count++] = (blocks){DN, 1};
         if (s->reset_after) groups[count++] = (blocks){DQ, 1};
-    } else if (!is_gated(s)) {
+    } else if (s->cell != FASTGRU_GRU && !is_gated(s)) {
         groups[count++] = (blocks){0, blocks_of(s)};
     } else {
         for (int b = resets_before(s) ? DZ : 0; b < blocks_of(s); b++)
@@ -87,12 +87,14 @@ INLINE int steps_use_tiles(const shape *s) {
                      (bytes_of_u <= 3 << 19 || s->batch >= 4 * TILE_LINES));
 }
 
-/* Elements of a right-hand side, and of a transposed left-hand side, ready for products. */
+/* Elements of a right-hand side, and of an operand of a sum over rows, ready for products. Gradients of weights come out
+ * transposed where its left-hand side and its right-hand side change places. */
 INLINE ptrdiff_t right_size(int tiles, ptrdiff_t depth, ptrdiff_t columns) {
     return tiles ? pieces_size(columns, depth) : plain_size(depth, columns);
 }
-INLINE ptrdiff_t left_size(int tiles, ptrdiff_t row_count, ptrdiff_t columns) {
-    return tiles ? pieces_size(columns, row_count) : lines_size(row_count, columns);
+INLINE ptrdiff_t operand_size(int tiles, ptrdiff_t row_count, ptrdiff_t columns) {
+    const ptrdiff_t right = right_size(tiles, row_count, columns);
+    return tiles ? right : maximum(right, lines_size(row_count, columns));
 }
 
 typedef struct {
@@ -110,8 +112,7 @@ typedef struct {
                       scattered or scaled */
     REAL *befores; /* and of h, likewise */
     REAL *packed_inputs, *packed_befores, *packed_resets; /* lines of these, and of r * h */
-    REAL *dx;                           /* a product, before it is scaled or scattered */
-    REAL *dkernel, *drecurrent, *dbias; /* the caller's, or to be arranged (arrange_gradients) */
+    REAL *dx;         /* a product, before it is scaled or scattered */
     REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
     REAL *dc;         /* LSTM: likewise */
     REAL *carried;    /* (B, Hs): a product that has to be scaled, or GRU, reset before: to r * h */
@@ -121,8 +122,6 @@ typedef struct {
     fastgru_barrier ready;
 } backward_pass;
 
-/* Products give gradients as the library has its weights; other layouts are made of them in the end. */
-INLINE int arranges_gradients(const shape *s) { return s->resets_first || s->transposes_gradients; }
 INLINE int copies_inputs(const shape *s) { return places_of(s) || s->input_copies; }
 INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
 
@@ -137,25 +136,21 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
     for (int g = groups_of_w(s, groups); g-- > 0;)
         b->w_transposed[g] = take(&buffer, right_size(by_chunk, groups[g].count * h, s->inputs));
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        b->packed[g] = take(&buffer, right_size(by_chunk, chunk, groups[g].count * h));
+        b->packed[g] = take(&buffer, operand_size(by_chunk, chunk, groups[g].count * h));
     b->candidate_transposed = take(&buffer, resets_before(s) ? right_size(by_step, h, h) : 0);
     b->derivatives = take(&buffer, chunk * derivatives_stride(s));
     const ptrdiff_t inputs = maximum(1, s->input_copies), states = maximum(1, s->state_copies);
     b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
     b->befores = take(&buffer, copies_states(s) ? chunk * states * stride_of_units(s) : 0);
-    b->packed_inputs = take(&buffer, inputs * left_size(by_chunk, chunk, s->inputs));
-    b->packed_befores = take(&buffer, states * left_size(by_chunk, chunk, h));
-    b->packed_resets = take(&buffer, resets_before(s) ? left_size(by_chunk, chunk, h) : 0);
+    b->packed_inputs = take(&buffer, inputs * operand_size(by_chunk, chunk, s->inputs));
+    b->packed_befores = take(&buffer, states * operand_size(by_chunk, chunk, h));
+    b->packed_resets = take(&buffer, resets_before(s) ? operand_size(by_chunk, chunk, h) : 0);
     b->dx = take(&buffer, s->schedule || s->input_copies ? chunk * row_stride(s->inputs) : 0);
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
     b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);
     b->scratch = take(&buffer, chunks_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
     b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
-    const ptrdiff_t arranged = arranges_gradients(s) ? gates_of(s) * h : 0;
-    b->dkernel = take(&buffer, arranged * s->inputs);
-    b->drecurrent = take(&buffer, arranged * h);
-    b->dbias = take(&buffer, arranged * 2);
     return buffer;
 }
 

@@ -106,22 +106,12 @@ static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
     return rows_at(b->states + states_before(s, c->first_step) * hs, hs);
 }
 
-/* Rows [first, last) of `total`, as the left-hand side of a product with their transpose. */
-static void prepare_left(const shape *s, const rows *from, ptrdiff_t first, ptrdiff_t last,
-                         ptrdiff_t columns, REAL *to, ptrdiff_t total) {
-    if (chunks_use_tiles(s)) split_lines(from, first, last, columns, 1, to, total);
-    else pack_lines(from, first, last, columns, to, total);
-}
-
-/* Likewise the derivatives of a group of blocks, as the right-hand side. */
-static void prepare_right(const backward_pass *b, blocks group, ptrdiff_t first, ptrdiff_t last,
-                          REAL *to, ptrdiff_t total) {
-    const ptrdiff_t h = b->shape->units;
-    const rows from = rows_at(b->derivatives + group.first * h, b->stride);
-    if (chunks_use_tiles(b->shape)) split_lines(&from, first, last, group.count * h, 0, to, total);
-    else
-        pack_plain(row(&from, first), b->stride, 1, last - first, group.count * h, to, first,
-                   total);
+/* Rows [first, last) of `total`, as the left-hand side of a product with their transpose, or as the right-hand side. */
+static void prepare_operand(const shape *s, int left, const rows *from, ptrdiff_t first,
+                            ptrdiff_t last, ptrdiff_t columns, REAL *to, ptrdiff_t total) {
+    if (chunks_use_tiles(s)) split_lines(from, first, last, columns, left, to, total);
+    else if (left) pack_lines(from, first, last, columns, to, total);
+    else pack_rows(from, first, last, columns, to, total);
 }
 
 /* Before the products, the member's share of the rows: the derivatives, and x and h, ready for them. */
@@ -129,61 +119,72 @@ static chunk prepare_chunk(const backward_pass *b, const share *part, ptrdiff_t 
                            ptrdiff_t end) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, total = offset_of(s, end) - offset_of(s, first_step);
-    const int tiles = chunks_use_tiles(s);
+    const int tiles = chunks_use_tiles(s), transposed = s->transposes_gradients;
     const chunk c = {first_step, end, total, end < step_count(s)};
     ptrdiff_t first, last;
     part_of(total, tiles ? TILE_DEPTH : 1, part->member, part->members, &first, &last);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        prepare_right(b, groups[g], first, last, b->packed[g], total);
+        prepare_operand(s, transposed,
+                        &(rows){b->derivatives + groups[g].first * h, PTRDIFF_MAX, b->stride, 0},
+                        first, last, groups[g].count * h, b->packed[g], total);
     if (copies_inputs(s) || copies_states(s)) copy_rows(b, &c, first, last);
     for (int k = 0; k < maximum(1, s->input_copies); k++) {
         const rows x = rows_of_inputs(b, &c, k);
-        prepare_left(s, &x, first, last, s->inputs,
-                     b->packed_inputs + k * left_size(tiles, total, s->inputs), total);
+        prepare_operand(s, !transposed, &x, first, last, s->inputs,
+                        b->packed_inputs + k * operand_size(tiles, total, s->inputs), total);
     }
     for (int k = 0; k < maximum(1, s->state_copies); k++) {
         const rows before = rows_of_befores(b, &c, k);
-        prepare_left(s, &before, first, last, h, b->packed_befores + k * left_size(tiles, total, h),
-                     total);
+        prepare_operand(s, !transposed, &before, first, last, h,
+                        b->packed_befores + k * operand_size(tiles, total, h), total);
     }
     if (resets_before(s)) {
         const ptrdiff_t at = offset_of(s, first_step) - offset_of(s, b->cached_from);
         const rows resets =
             rows_at(b->cache + at * cached_row(s) + CACHED_Q * b->units_stride, cached_row(s));
-        prepare_left(s, &resets, first, last, h, b->packed_resets, total);
+        prepare_operand(s, !transposed, &resets, first, last, h, b->packed_resets, total);
     }
     return c;
 }
 
-/* Some rows of C (+)= A^T D, over all rows of the chunk; D: a group of blocks of the derivatives, packed. */
-static void sum_over_rows(const backward_pass *b, const share *part, REAL *lines, ptrdiff_t units,
-                          const chunk *c, int group, int block_count, REAL *to) {
-    if (chunks_use_tiles(b->shape)) {
-        split_product product = {
-            .a_pieces = lines,
-            .c = rows_at(to, gates_of(b->shape) * b->shape->units),
-            .b_pieces = b->packed[group],
+/* The member's rows of C (+)= A^T D, over all rows of the chunk; D: a group of blocks of the derivatives, the first of them
+ * of this gate. Transposed: C (+)= D^T A. */
+static void sum_over_rows(const backward_pass *b, const share *part, REAL *a, ptrdiff_t width,
+                          const chunk *c, int group, int block_count, int gate, REAL *to) {
+    const shape *s = b->shape;
+    const ptrdiff_t columns = block_count * s->units, at = place_of_gate(s, gate) * s->units;
+    const int transposed = s->transposes_gradients, tiles = chunks_use_tiles(s);
+    REAL *left = transposed ? b->packed[group] : a, *right = transposed ? a : b->packed[group];
+    const rows sums =
+        transposed ? rows_at(to + at * width, width) : rows_at(to + at, gates_of(s) * s->units);
+    ptrdiff_t first, last;
+    part_of(transposed ? columns : width, tiles ? TILE_DEPTH : MOST_ROWS, part->member,
+            part->members, &first, &last);
+    if (tiles)
+        multiply_split(&(split_product){
+            .a_pieces = left,
+            .c = sums,
+            .first = first,
+            .last = last,
+            .b_pieces = right,
             .depth = c->row_count,
-            .columns = block_count * b->shape->units,
+            .columns = transposed ? width : columns,
             .accumulate = c->accumulate,
-        };
-        part_of(units, TILE_DEPTH, part->member, part->members, &product.first, &product.last);
-        multiply_split(&product);
-        return;
-    }
-    packed_product product = {
-        .a = {.data = lines},
-        .transposed = 1,
-        .c = rows_at(to, gates_of(b->shape) * b->shape->units),
-        .b = b->packed[group],
-        .depth = c->row_count,
-        .columns = block_count * b->shape->units,
-        .vectors = PLAIN,
-        .accumulate = c->accumulate,
-    };
-    part_of(units, MOST_ROWS, part->member, part->members, &product.first, &product.last);
-    multiply_packed(&product);
+        });
+    else
+        multiply_packed(&(packed_product){
+            .a = {.data = left},
+            .transposed = 1,
+            .c = sums,
+            .first = first,
+            .last = last,
+            .b = right,
+            .depth = c->row_count,
+            .columns = transposed ? width : columns,
+            .vectors = PLAIN,
+            .accumulate = c->accumulate,
+        });
 }
 
 /* What U's rows of gradients are summed from: the states before, or r * h for the candidate, reset before. */
@@ -191,22 +192,23 @@ static REAL *states_met(const backward_pass *b, const chunk *c, int gate) {
     const shape *s = b->shape;
     if (resets_before(s) && gate == N) return b->packed_resets;
     const int copy = s->state_copies > 1 ? gate : 0;
-    return b->packed_befores + copy * left_size(chunks_use_tiles(s), c->row_count, s->units);
+    return b->packed_befores + copy * operand_size(chunks_use_tiles(s), c->row_count, s->units);
 }
 
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units;
-    REAL *dw = b->dkernel, *du = b->drecurrent;
+    REAL *dw = b->args->dkernel, *du = b->args->drecurrent;
     blocks groups[MOST_BLOCKS];
     const int count = groups_of_blocks(s, groups);
     for (int g = 0; g < count; g++) {
         const int of_w = gate_of_w(s, groups[g].first), of_u = gate_of_u(s, groups[g].first);
         const int copy = s->input_copies > 1 ? of_w : 0;
-        REAL *x = b->packed_inputs + copy * left_size(chunks_use_tiles(s), c->row_count, s->inputs);
-        if (of_w >= 0) sum_over_rows(b, part, x, s->inputs, c, g, groups[g].count, dw + of_w * h);
+        REAL *x =
+            b->packed_inputs + copy * operand_size(chunks_use_tiles(s), c->row_count, s->inputs);
+        if (of_w >= 0) sum_over_rows(b, part, x, s->inputs, c, g, groups[g].count, of_w, dw);
         if (of_u >= 0)
-            sum_over_rows(b, part, states_met(b, c, of_u), h, c, g, groups[g].count, du + of_u * h);
+            sum_over_rows(b, part, states_met(b, c, of_u), h, c, g, groups[g].count, of_u, du);
     }
 }
 
@@ -214,13 +216,14 @@ static void bias_gradients(const backward_pass *b, const share *part, const chun
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, gates = gates_of(s);
     const REAL *to_w = b->derivatives + (s->cell == FASTGRU_GRU ? DZ : 0) * h;
-    REAL *dbias = b->dbias;
+    REAL *dbias = b->args->dbias;
     ptrdiff_t first, last;
     if (!dbias) return;
-    part_of(gates * h, LANES, part->member, part->members, &first, &last);
-    add_rows(to_w + first, b->stride, c->row_count, last - first, dbias + first);
-    if (s->cell != FASTGRU_GRU || !s->reset_after) return;
     part_of(h, LANES, part->member, part->members, &first, &last);
+    for (int g = 0; g < gates; g++)
+        add_rows(to_w + g * h + first, b->stride, c->row_count, last - first,
+                 dbias + place_of_gate(s, g) * h + first);
+    if (s->cell != FASTGRU_GRU || !s->reset_after) return;
     add_rows(b->derivatives + DQ * h + first, b->stride, c->row_count, last - first,
              dbias + 5 * h + first);
 }
@@ -286,48 +289,6 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
                 .vectors = PLAIN,
             });
         if (!in_place) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
-    }
-}
-
-/* ---- gradients as the caller wants them ---- */
-
-/* The member's columns of a gradient of some rows, gate by gate, from where the products have left it. */
-static void arrange_gradient(const shape *s, const share *part, const REAL *from,
-                             ptrdiff_t row_count, REAL *to) {
-    const ptrdiff_t h = s->units, width = gates_of(s) * h;
-    ptrdiff_t first, last;
-    part_of(h, LANES, part->member, part->members, &first, &last);
-    for (int g = 0; g < gates_of(s); g++) {
-        const REAL *block = from + g * h + first;
-        const ptrdiff_t at = place_of_gate(s, g) * h + first;
-        if (s->transposes_gradients)
-            transpose_matrix(block, width, row_count, last - first, to + at * row_count, row_count);
-        else
-            for (ptrdiff_t k = 0; k < row_count; k++)
-                memcpy(to + k * width + at, block + k * width,
-                       (size_t)(last - first) * sizeof(REAL));
-    }
-}
-
-static void arrange_gradients(const backward_pass *b, const share *part) {
-    const shape *s = b->shape;
-    const ptrdiff_t h = s->units;
-    arrange_gradient(s, part, b->dkernel, s->inputs, b->args->dkernel);
-    arrange_gradient(s, part, b->drecurrent, h, b->args->drecurrent);
-}
-
-/* A GRU's two biases of z and of r enter as a sum: their gradients are the same. */
-static void save_bias_gradients(const backward_pass *b) {
-    const shape *s = b->shape;
-    const ptrdiff_t h = s->units, width = gates_of(s) * h;
-    const int both = s->cell == FASTGRU_GRU && s->reset_after;
-    REAL *from = b->dbias, *to = b->args->dbias;
-    if (!to) return;
-    if (both) memcpy(from + width, from, (size_t)(2 * h) * sizeof(REAL));
-    for (int g = 0; from != to && g < gates_of(s) * (both ? 2 : 1); g++) {
-        const int row = g / gates_of(s), gate = g % gates_of(s);
-        memcpy(to + row * width + place_of_gate(s, gate) * h, from + g * h,
-               (size_t)h * sizeof(REAL));
     }
 }
 

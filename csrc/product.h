@@ -217,32 +217,6 @@ static void pack_vector(const REAL *restrict from, ptrdiff_t row_stride, ptrdiff
             to[i * to_step + j] = from[i * row_stride + j * column_stride];
 }
 
-/* LANES rows and columns of a matrix, transposed in registers; or fewer. */
-INLINE void transpose_tile(const REAL *from, ptrdiff_t from_stride, ptrdiff_t row_count,
-                           ptrdiff_t columns, REAL *to, ptrdiff_t to_stride) {
-    if (row_count < LANES || columns < LANES) {
-        for (ptrdiff_t j = 0; j < minimum(columns, LANES); j++)
-            for (ptrdiff_t i = 0; i < minimum(row_count, LANES); i++)
-                to[j * to_stride + i] = from[i * from_stride + j];
-        return;
-    }
-    vec tile[LANES];
-    UNROLL for (int i = 0; i < LANES; i++) tile[i] = load(from + i * from_stride);
-    transpose(tile);
-    UNROLL for (int j = 0; j < LANES; j++) store(to + j * to_stride, tile[j]);
-}
-
-/* Element (i, j) of one matrix becomes (j, i) of the other. */
-static void transpose_matrix(const REAL *from, ptrdiff_t from_stride, ptrdiff_t row_count,
-                             ptrdiff_t columns, REAL *to, ptrdiff_t to_stride) {
-    enum { AT_ONCE = 64 }; /* rows whose pages stay mapped on both sides */
-    for (ptrdiff_t i0 = 0; i0 < row_count; i0 += AT_ONCE)
-        for (ptrdiff_t j = 0; j < columns; j += LANES)
-            for (ptrdiff_t i = i0; i < minimum(i0 + AT_ONCE, row_count); i += LANES)
-                transpose_tile(from + i * from_stride + j, from_stride, row_count - i, columns - j,
-                               to + j * to_stride + i, to_stride);
-}
-
 /* Vectors in the panel of plain columns that begins at column j: the last one may be narrow. */
 INLINE int plain_vectors(ptrdiff_t columns, ptrdiff_t j) {
     return columns - j <= LANES ? 1 : PLAIN;
@@ -286,6 +260,15 @@ static void pack_lines(const rows *a, ptrdiff_t first, ptrdiff_t last, ptrdiff_t
                     for (ptrdiff_t k = 0; k < width; k++) panel[n * MOST_ROWS + k] = from[n][j + k];
             }
         }
+    }
+}
+
+/* Packs rows [first, last) of a plain matrix of so many rows in all. */
+static void pack_rows(const rows *a, ptrdiff_t first, ptrdiff_t last, ptrdiff_t columns, REAL *to,
+                      ptrdiff_t total) {
+    for (ptrdiff_t i = first, end; i < last; i = end) {
+        end = a->inner > last ? last : minimum(last, (i / a->inner + 1) * a->inner);
+        pack_plain(row(a, i), a->stride, 1, end - i, columns, to, i, total);
     }
 }
 

@@ -161,7 +161,6 @@ static void backward_task(void *context, int member, int members) {
         if (shared->again) fastgru_wait(&shared->ready, members);
         chunk_back(shared, &part, first, end);
     }
-    if (arranges_gradients(s)) arrange_gradients(shared, &part);
     restore_mode(mode);
 }
 
@@ -175,12 +174,6 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     lay_out_backward(&b, s, threads, args->workspace);
     load_states(s, args->dh_n, b.dh);
     if (b.c_states) load_states(s, args->dc_n, b.dc);
-    if (!arranges_gradients(s)) {
-        b.dkernel = args->dkernel;
-        b.drecurrent = args->drecurrent;
-        b.dbias = args->dbias;
-    }
-    if (!args->dbias) b.dbias = NULL;
     return b;
 }
 
@@ -196,15 +189,14 @@ static forward_pass begin_again(backward_pass *b, int threads) {
 }
 
 /* Where no step counts at all, sums over steps are zero. */
-static void clear_gradients(const backward_pass *b) {
-    const fastgru_backward *args = b->args;
-    const shape *s = b->shape;
+static void clear_gradients(const fastgru_backward *args) {
+    const shape *s = &args->forward.shape;
     const size_t h = (size_t)s->units, gates = (size_t)gates_of(s);
     const int both = s->cell == FASTGRU_GRU && s->reset_after;
-    if (b->dbias) memset(b->dbias, 0, gates * h * (both ? 2 : 1) * sizeof(REAL));
+    if (args->dbias) memset(args->dbias, 0, gates * h * (both ? 2 : 1) * sizeof(REAL));
     if (total_rows(s) == 0) {
-        memset(b->dkernel, 0, gates * h * (size_t)s->inputs * sizeof(REAL));
-        memset(b->drecurrent, 0, gates * h * h * sizeof(REAL));
+        memset(args->dkernel, 0, gates * h * (size_t)s->inputs * sizeof(REAL));
+        memset(args->drecurrent, 0, gates * h * h * sizeof(REAL));
     }
     if (!places_of(s) || !args->dx) return;
     const ptrdiff_t some = step_count(s) ? rows_in(s, 0) : 0;
@@ -223,9 +215,12 @@ static void backward(const fastgru_backward *args) {
         again = begin_again(&b, threads);
         b.again = &again;
     }
-    clear_gradients(&b);
+    clear_gradients(args);
     fastgru_run_team(threads, backward_task, &b);
-    save_bias_gradients(&b);
+    /* z's and r's two biases enter as a sum: their gradients are the same. */
+    REAL *dbias = args->dbias;
+    if (dbias && s->cell == FASTGRU_GRU && s->reset_after)
+        memcpy(dbias + 3 * s->units, dbias, (size_t)(2 * s->units) * sizeof(REAL));
     for (ptrdiff_t i = 0; i < s->batch; i++) {
         if (args->dh0) save_state(s, i, b.dh + i * b.units_stride, args->dh0);
         if (args->dc0) save_state(s, i, b.dc + i * b.units_stride, args->dc0);

@@ -59,7 +59,8 @@ _issued: WeakValueDictionary[int, _TicketMemory] = WeakValueDictionary()
 
 
 def _issue(activations: list[Activations]) -> Tensor:
-    memory = np.zeros(1, np.uint8).view(_TicketMemory)
+    memory = _TicketMemory(1, np.uint8)
+    memory[0] = 0
     memory.activations = activations
     ticket = torch.from_numpy(memory)
     _issued[ticket.data_ptr()] = memory

@@ -124,23 +124,22 @@ class Recurrent(torch.nn.RNNBase):
             return False
         if not all(isinstance(t, Tensor) for t in (data, *states)):
             return False
-        if data.dim() < 2 or data.shape[-1] != self.input_size:
+        packed, dimensions = isinstance(input, PackedSequence), data.dim()
+        if dimensions not in ((2,) if packed else (2, 3)) or data.shape[-1] != self.input_size:
             return False
+        if packed and torch.compiler.is_compiling():
+            return True
+        if data.shape[1 if self.batch_first and dimensions == 3 else 0] == 0:
+            return False
+        if not states:
+            return True
         layers = self.num_layers * (2 if self.bidirectional else 1)
-        if isinstance(input, PackedSequence):
-            if data.dim() != 2 or torch.compiler.is_compiling():
-                return data.dim() == 2
-            expected: tuple[int, ...] = (layers, int(input.batch_sizes[0]), self.hidden_size)
-        elif data.dim() == 2:
-            expected = (layers, self.hidden_size)
-        else:
+        expected: tuple[int, ...] = (layers, self.hidden_size)
+        if packed:
+            expected = (layers, int(input.batch_sizes[0]), self.hidden_size)
+        elif dimensions == 3:
             expected = (layers, data.shape[0 if self.batch_first else 1], self.hidden_size)
-        if data.dim() > 3 or data.shape[self._time_axis(data)] == 0:
-            return False
         return all(s.shape == expected for s in states)
-
-    def _time_axis(self, data: Tensor) -> int:
-        return 1 if self.batch_first and data.dim() == 3 else 0
 
     def _states(self, hx: Any) -> list[Any]:
         return [] if hx is None else [hx]

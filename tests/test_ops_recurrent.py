@@ -390,6 +390,18 @@ def test_packed_kernels_and_caches_outlive_a_change_of_isa(case: RecurrentCase, 
 # ---- arrays of any kind --------------------------------------------------------------------------
 
 
+def same_in_any_layout(results: Results, expected: Results, isa: str) -> None:
+    """Require the same bits, but of gradients that other operands' order on matrix tiles rounds."""
+    rounded = [name for name in expected if name in ("dkernel", "drecurrent_kernel")]
+    if "amx" in isa and rounded:
+        left, right = ({name: r[name] for name in rounded} for r in (results, expected))
+        assert_close(left, right, 2 * TOLERANCE[str(expected["dkernel"].dtype)])
+        results, expected = (
+            {name: a for name, a in r.items() if name not in rounded} for r in (results, expected)
+        )
+    same_results(results, expected)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("case", MEDIUM, ids=str)
 def test_any_layout(case: RecurrentCase, layout: Any, isa: str):
@@ -403,7 +415,7 @@ def test_any_layout(case: RecurrentCase, layout: Any, isa: str):
             *out, cache = forward(ops, case)(**a, **variant.options(), training=True)
             dy, *dstates = (layout(d) for d in gradients)
             found = backward(ops, case)(dy, cache, *dstates)
-            same_results(dict(zip(expected, (*out, *found), strict=True)), expected)
+            same_in_any_layout(dict(zip(expected, (*out, *found), strict=True)), expected, isa)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (5, 16), (16, 33), (40, 70)], ids=str)
@@ -415,13 +427,15 @@ def test_results_are_laid_out_as_what_they_belong_to(case: Any, sizes: Any, isa:
         arrays, (dy, *dstates) = some.arrays(), some.gradients()
         run, back = forward(ops, some), backward(ops, some)
         *out, cache = run(**arrays, **some.options(), training=True)
-        expected = [*out, *back(dy, cache, *dstates)]
+        names = [*run_recurrent(ops, some)]
+        expected = dict(zip(names, (*out, *back(dy, cache, *dstates)), strict=True))
         arrays["x"] = arrays["x"].swapaxes(0, 1).copy().swapaxes(0, 1)
         for name in ("kernel", "recurrent_kernel"):
             arrays[name] = arrays[name].copy("F")
         *out, cache = run(**arrays, **some.options(), training=True)
         dx, dkernel, drecurrent, *others = back(dy, cache, *dstates)
-        same([*out, dx, dkernel, drecurrent, *others], expected)
+        found = dict(zip(names, (*out, dx, dkernel, drecurrent, *others), strict=True))
+        same_in_any_layout(found, expected, isa)
         assert all(a.swapaxes(0, 1).flags.c_contiguous for a in (out[0], dx))
         assert all(a.flags.f_contiguous for a in (dkernel, drecurrent))
 

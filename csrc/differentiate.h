@@ -141,16 +141,4 @@ NOINLINE void differentiate_simple_rnn(const backward_pass *b, const back_step *
     }
 }
 
-static void step_back(backward_pass *b, const back_step *t) {
-    if (b->shape->cell == FASTGRU_GRU) {
-        gru_step_back(b, t);
-        return;
-    }
-    if (b->shape->cell == FASTGRU_SIMPLE_RNN) differentiate_simple_rnn(b, t);
-    else if (has_standard_activations(b->shape)) differentiate_standard_lstm(b, t);
-    else differentiate_any_lstm(b, t);
-    wait_for_units(b, t->part);
-    carry_back(b, t, 0);
-}
-
 #endif

@@ -4,11 +4,10 @@
 #include "fastgru.h"
 
 #include "adam.h"
+#include "cells.h"
 #include "dense.h"
-#include "differentiate.h"
 #include "embedding.h"
 #include "losses.h"
-#include "simple_rnn.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)

@@ -2,7 +2,7 @@
 #ifndef FASTGRU_LSTM_H
 #define FASTGRU_LSTM_H
 
-#include "gru.h"
+#include "recurrent_forward.h"
 
 INLINE void finish_lstm(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count,
                         const int standard) {

@@ -1,8 +1,8 @@
-/* The simple RNN, forward; and the choice among the cells. */
+/* The simple RNN, forward. */
 #ifndef FASTGRU_SIMPLE_RNN_H
 #define FASTGRU_SIMPLE_RNN_H
 
-#include "lstm.h"
+#include "recurrent_forward.h"
 
 NOINLINE void finish_simple_rnn(const forward_pass *f, const step *t, ptrdiff_t unit,
                                 ptrdiff_t count) {
@@ -20,19 +20,6 @@ NOINLINE void finish_simple_rnn(const forward_pass *f, const step *t, ptrdiff_t 
             if (t->cache && !standard) store(t->cache + i * cached_row(f->shape) + unit + j, slope);
         }
     }
-}
-
-static finish_function *finish_function_of(const shape *s) {
-    const int standard = has_standard_activations(s);
-    switch (s->cell) {
-    case FASTGRU_GRU:
-        return standard ? finish_standard_gru : finish_any_gru;
-    case FASTGRU_LSTM:
-        return standard ? finish_standard_lstm : finish_any_lstm;
-    case FASTGRU_SIMPLE_RNN:
-        break;
-    }
-    return finish_simple_rnn;
 }
 
 #endif

@@ -4,14 +4,6 @@
 
 #include "recurrent_forward.h"
 
-/* An activation's value, and with a cache its derivative, unless it is the standard one. */
-INLINE vec recurrent_activation(const forward_pass *f, vec x, int standard, vec *slope) {
-    return standard ? sigmoid_vec(x) : activation_vec(f->shape->recurrent_activation, x, slope);
-}
-INLINE vec activation(const forward_pass *f, vec x, int standard, vec *slope) {
-    return standard ? tanh_vec(x) : activation_vec(f->shape->activation, x, slope);
-}
-
 /* h' = empty + gate * (full - empty), where a full gate keeps the old state or takes the new one. */
 INLINE vec blend(vec gate, vec before, vec candidate, int update_replaces) {
     const vec full = update_replaces ? candidate : before,

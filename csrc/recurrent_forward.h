@@ -266,6 +266,14 @@ struct step {
     const fastgru_place *places; /* where y's rows are, if not y_batch apart */
 };
 
+/* An activation's value, and with a cache its derivative, unless it is the standard one. */
+INLINE vec recurrent_activation(const forward_pass *f, vec x, int standard, vec *slope) {
+    return standard ? sigmoid_vec(x) : activation_vec(f->shape->recurrent_activation, x, slope);
+}
+INLINE vec activation(const forward_pass *f, vec x, int standard, vec *slope) {
+    return standard ? tanh_vec(x) : activation_vec(f->shape->activation, x, slope);
+}
+
 /* Row i's output, from a unit on. */
 INLINE void store_output(const forward_pass *f, const step *t, ptrdiff_t i, ptrdiff_t j, vec h) {
     if (!t->y) return;

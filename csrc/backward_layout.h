@@ -79,7 +79,7 @@ INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 5
  * from L2 or meets so many rows that it may come from further away: its pieces are half as large again. The answer does
  * not depend on the number of threads. */
 INLINE int chunks_use_tiles(const shape *s) {
-    return USE_TILES(rows_in_a_chunk(s, rows_at_a_time(s)) >= TILE_DEPTH && s->units >= LANES);
+    return USE_TILES(rows_in_a_chunk(s, rows_at_a_time(s)) >= TILE_DEPTH && s->units >= 4 * LANES);
 }
 INLINE int steps_use_tiles(const shape *s) {
     const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
@@ -104,6 +104,7 @@ typedef struct {
     const REAL *cache;              /* rows from step cached_from on */
     ptrdiff_t cached_from;
     const REAL *states, *c_states;
+    int steps_use_tiles;
     REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */
     REAL *candidate_transposed;                                  /* GRU, reset before: U_n's */
     REAL *derivatives;                                           /* rows of a chunk */

@@ -353,8 +353,8 @@ static void take_rows(const packed_product *m, ptrdiff_t first, ptrdiff_t last, 
     }
 }
 
-/* Some panels of one block of the depth, in tiles of about equal height. */
-static void multiply_block(const packed_product *m, const block_of_rows *b, panels p, ptrdiff_t k0,
+/* Some panels of one block of the depth, in tiles of about equal height. Inlined: in the smallest layers a call shows. */
+INLINE void multiply_block(const packed_product *m, const block_of_rows *b, panels p, ptrdiff_t k0,
                            ptrdiff_t k1) {
     const ptrdiff_t width = (ptrdiff_t)p.vectors * LANES;
     const int most = most_rows(m, p.vectors), tiles = (b->count + most - 1) / most;

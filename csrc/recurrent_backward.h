@@ -30,7 +30,7 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
                                  const REAL *transposed, REAL *to, int accumulate) {
     const share *part = t->part;
     const ptrdiff_t depth = group.count * b->shape->units;
-    if (steps_use_tiles(b->shape)) {
+    if (b->steps_use_tiles) {
         multiply_split(&(split_product){
             .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
             .c = rows_at(to + part->first_unit, b->units_stride),
@@ -168,6 +168,7 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     const shape *s = &args->forward.shape;
     backward_pass b = {.args = args, .shape = s, .cache = args->forward.cache};
     b.units_stride = stride_of_units(s);
+    b.steps_use_tiles = steps_use_tiles(s);
     b.stride = derivatives_stride(s);
     b.states = b.cache + cached_states_at(s);
     if (s->cell == FASTGRU_LSTM) b.c_states = b.states + states_size(s);

@@ -55,13 +55,14 @@ INLINE void store(REAL *p, vec v) { *(vec_in_memory *)p = v; }
 #else
 #define MASKED(operation) _mm512_##operation##_ps
 #endif
-INLINE unsigned first_lanes(ptrdiff_t n) {
-    return n >= LANES ? (1u << LANES) - 1 : n <= 0 ? 0 : (1u << n) - 1;
-}
+INLINE unsigned first_lanes(ptrdiff_t n) { return n <= 0 ? 0 : (1u << n) - 1; }
 INLINE vec load_part(const REAL *p, ptrdiff_t n) {
-    return (vec)MASKED(maskz_loadu)(first_lanes(n), p);
+    return n >= LANES ? load(p) : (vec)MASKED(maskz_loadu)(first_lanes(n), p);
 }
-INLINE void store_part(REAL *p, vec v, ptrdiff_t n) { MASKED(mask_storeu)(p, first_lanes(n), v); }
+INLINE void store_part(REAL *p, vec v, ptrdiff_t n) {
+    if (n >= LANES) store(p, v);
+    else MASKED(mask_storeu)(p, first_lanes(n), v);
+}
 #else
 INLINE vec load_part(const REAL *p, ptrdiff_t n) {
     if (n >= LANES) return load(p);

@@ -4,6 +4,7 @@ import numpy as np
 
 from ._arrays import Array
 from ._checks import RecurrentShape
+from .activations import Activation
 
 ACTIVATIONS: dict[str, int]
 DENSE_ACTIVATIONS: dict[str, int]
@@ -94,50 +95,37 @@ def recurrent_backward(
     dc0: Array | None,
     transposed: bool,
 ) -> None: ...
-def dense(
-    rows: int,
-    inputs: int,
-    units: int,
-    item: int,
-    activation: int,
-    x: Array,
-    kernel: Array,
-    bias: Array | None,
-    y: Array,
-    dy: Array | None = None,
-    dx: Array | None = None,
-    dkernel: Array | None = None,
-    dbias: Array | None = None,
-) -> None: ...
-def embedding(
-    forward: bool,
-    ids: Array,
-    count: int,
-    vocabulary: int,
-    width: int,
-    item: int,
-    rows: Array,
-    table: Array,
-) -> bool: ...
+
+class DenseCache:
+    x: Array
+    kernel: Array
+    has_bias: bool
+    y: Array
+    activation: Activation | None
+    pre: Array | None
+
+def dense_forward(
+    x: Array, kernel: Array, bias: Array | None, activation: int, training: bool
+) -> tuple[Array, DenseCache | None] | None: ...
+def dense_backward(
+    dy: Array, cache: DenseCache, out: tuple[Array, Array | None] | None
+) -> tuple[Array, Array, Array | None] | None: ...
+def embedding_forward(ids: Array, table: Array) -> Array | None: ...
+def embedding_backward(
+    dy: Array, ids: Array, input_dim: int, out: Array | None
+) -> Array | None: ...
 def binary_crossentropy(
-    y_true: Array,
-    y_pred: Array,
-    count: int,
-    item: int,
-    from_logits: bool,
-    losses: Array,
-    gradients: Array,
-) -> bool: ...
+    y_true: Array, y_pred: Array, from_logits: bool
+) -> tuple[Array, Array] | None: ...
 def adam(
     parameters: Array,
     gradients: Array,
     m: Array,
     v: Array,
-    count: int,
-    item: int,
-    rate: float,
+    step: int,
+    learning_rate: float,
     beta_1: float,
     beta_2: float,
     epsilon: float,
-) -> None: ...
+) -> bool | None: ...
 def elementwise(name: str, x: Array, y: Array, count: int, item: int) -> None: ...

@@ -1,18 +1,25 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The bridge to the C core: buffers in, GIL released, one C call, status to exception.
 
-Its callers (fastgru.ops) have validated every argument. What is tested here again is what memory safety rests
-on: that each buffer is large enough and has the layout that the C call expects.
+Its callers are fastgru.ops. What a recurrent operation gets they have validated; tested here again is what memory
+safety rests on: that each buffer is large enough and has the layout that the C call expects. The other operations
+look at their arguments themselves, and return None for any that C can't take as it is: only then does the caller
+check them in Python, to raise an error with a message or to convert.
 """
 
 from cpython.buffer cimport (
-    PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_RECORDS_RO, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_IsContiguous, PyBuffer_Release,
+    PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_Clear
+from libc.math cimport isfinite, pow, sqrt
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastgru._c_core cimport *
+
+import numpy
 
 # ---- instruction sets ----------------------------------------------------------------------------------------
 
@@ -485,111 +492,293 @@ def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkerne
         release(&views)
 
 
-# ---- dense, embedding, loss, optimizer, elementwise ----------------------------------------------------------
+# ---- arrays that C takes as they are --------------------------------------------------------------------------
+
+cdef extern from "Python.h":
+    int acquire "PyObject_GetBuffer"(object, Py_buffer *, int)  # cpython.buffer's raises at -1, this one may not
+    long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
+
+cdef object _ndarray = numpy.ndarray, _empty = numpy.empty
+cdef object _real32 = numpy.dtype(numpy.float32), _real64 = numpy.dtype(numpy.float64)
+cdef char _int64 = numpy.dtype(numpy.int64).char.encode()[0]
+
+
+cdef Py_buffer *plain(Views *views, array, int ndim, char kind=0, bint writes=False) noexcept:
+    """An array that C takes as it is: no subclass, aligned, C-contiguous. NULL for any other.
+
+    The kind of its numbers is the buffer protocol's; 0 stands for float32 or float64, an ndim of -1 for any.
+    """
+    cdef Py_buffer *view = &views.view[views.count]
+    if type(array) is not _ndarray:
+        return NULL
+    if acquire(array, view, PyBUF_RECORDS_RO) != 0:
+        PyErr_Clear()
+        return NULL
+    views.count += 1
+    cdef char got = view.format[0]
+    if view.format[1] != 0 or (got != kind if kind else got != c"f" and got != c"d"):
+        return NULL
+    if (ndim >= 0 and view.ndim != ndim) or (writes and view.readonly):
+        return NULL
+    if <uintptr_t> view.buf % <size_t> view.itemsize or not PyBuffer_IsContiguous(view, c"C"):
+        return NULL
+    return view
+
+
+cdef bint agree(const Py_buffer *a, const Py_buffer *b, int ndim) noexcept:
+    """Whether two arrays have the same sizes on their first axes."""
+    cdef int i
+    for i in range(ndim):
+        if a.shape[i] != b.shape[i]:
+            return False
+    return True
+
+
+cdef new(shape, const Py_buffer *like):
+    """A new array of the dtype of another."""
+    return _empty(shape, _real32 if like.itemsize == sizeof(float) else _real64)
+
+
+# ---- dense ---------------------------------------------------------------------------------------------------
 
 DENSE_ACTIVATIONS = {name: ACTIVATIONS[name] for name in ("linear", "relu", "sigmoid", "tanh")}
 
 
-def dense(Py_ssize_t rows, Py_ssize_t inputs, Py_ssize_t units, Py_ssize_t item, int activation, x, kernel, bias,
-          y, dy=None, dx=None, dkernel=None, dbias=None):
-    """Run a dense layer forward into y, or, with dy, backward into the gradients."""
+cdef class DenseCache:
+    """What a dense layer's forward pass leaves for the backward pass."""
+
+    cdef readonly object x, kernel
+    cdef readonly bint has_bias
+    cdef public object y
+    cdef public object activation, pre  # one that C does not have, and what it got; else None
+    cdef int number
+
+
+def dense_forward(x, kernel, bias, int activation, bint training):
+    """Return y and, if training, a cache."""
     cdef Views views
     cdef fastgru_dense call
-    cdef const fastgru_kernels *table = kernels_for(item)
-    call.rows, call.inputs, call.units = rows, inputs, units
-    call.activation = <fastgru_activation> activation
-    cdef Memory workspace = Memory(table.dense_workspace(&call) * item)
-    call.workspace = workspace.data
+    cdef const fastgru_kernels *table
+    cdef Py_buffer *inputs
+    cdef Py_buffer *weights
+    cdef Py_buffer *biases
+    cdef Memory workspace
+    cdef DenseCache cache = None
+    cdef Py_ssize_t item
     views.count = 0
     try:
-        call.x = contiguous(&views, x, rows * inputs * item)
-        call.kernel = contiguous(&views, kernel, inputs * units * item)
-        if dy is None:
-            call.bias = contiguous(&views, bias, units * item)
-            call.y = written(&views, y, rows * units * item)
-            with nogil:
-                table.dense_forward(&call)
-            return
-        call.y = contiguous(&views, y, rows * units * item)
-        call.dy = contiguous(&views, dy, rows * units * item)
-        call.dx = written(&views, dx, rows * inputs * item)
-        call.dkernel = written(&views, dkernel, inputs * units * item)
-        call.dbias = written(&views, dbias, units * item)
+        inputs = plain(&views, x, -1)
+        if inputs == NULL or inputs.ndim == 0:
+            return None
+        weights = plain(&views, kernel, 2, inputs.format[0])
+        if weights == NULL or weights.len == 0 or weights.shape[0] != inputs.shape[inputs.ndim - 1]:
+            return None
+        item, call.inputs, call.units = inputs.itemsize, weights.shape[0], weights.shape[1]
+        call.rows, call.activation = inputs.len // (item * call.inputs), <fastgru_activation> activation
+        call.x, call.kernel, call.bias = inputs.buf, weights.buf, NULL
+        if bias is not None:
+            biases = plain(&views, bias, 1, inputs.format[0])
+            if biases == NULL or biases.shape[0] != call.units:
+                return None
+            call.bias = biases.buf
+        y = new((*x.shape[:inputs.ndim - 1], call.units), inputs)
+        call.y = written(&views, y, call.rows * call.units * item)
+        table = kernels_for(item)
+        workspace = Memory(table.dense_workspace(&call) * item)
+        call.workspace = workspace.data
+        with nogil:
+            table.dense_forward(&call)
+    finally:
+        release(&views)
+    if training:
+        cache = DenseCache()
+        cache.x, cache.kernel, cache.has_bias, cache.y, cache.number = x, kernel, bias is not None, y, activation
+    return y, cache
+
+
+def dense_backward(dy, DenseCache cache not None, out):
+    """Return dx, dkernel and dbias; out may be a tuple of the latter two to write into.
+
+    With an activation that C does not have, dy is the gradient before it.
+    """
+    cdef Views views
+    cdef fastgru_dense call
+    cdef const fastgru_kernels *table
+    cdef Py_buffer *x
+    cdef Py_buffer *w
+    cdef Py_buffer *d
+    cdef Py_buffer *dw
+    cdef Py_buffer *db
+    cdef Memory workspace
+    cdef Py_ssize_t item
+    views.count = 0
+    try:
+        x, w, d = plain(&views, cache.x, -1), plain(&views, cache.kernel, 2), plain(&views, dy, -1)
+        if x == NULL or w == NULL or d == NULL or d.format[0] != x.format[0]:
+            return None
+        item, call.inputs, call.units = x.itemsize, w.shape[0], w.shape[1]
+        call.rows, call.activation = x.len // (item * call.inputs), <fastgru_activation> cache.number
+        if d.ndim != x.ndim or d.shape[d.ndim - 1] != call.units or not agree(x, d, x.ndim - 1):
+            return None
+        call.x, call.kernel, call.dy, call.y = x.buf, w.buf, d.buf, NULL
+        if cache.number != <int> FASTGRU_LINEAR:
+            call.y = contiguous(&views, cache.y, d.len)
+        if out is None:
+            dkernel, dbias = new((call.inputs, call.units), x), new((call.units,), x) if cache.has_bias else None
+        elif type(out) is tuple and len(out) == 2 and (out[1] is not None) == cache.has_bias:
+            dkernel, dbias = out
+        else:
+            return None
+        dw = plain(&views, dkernel, 2, x.format[0], True)
+        if dw == NULL or not agree(dw, w, 2):
+            return None
+        call.dkernel, call.dbias = dw.buf, NULL
+        if cache.has_bias:
+            db = plain(&views, dbias, 1, x.format[0], True)
+            if db == NULL or db.shape[0] != call.units:
+                return None
+            call.dbias = db.buf
+        dx = new(cache.x.shape, x)
+        call.dx = written(&views, dx, x.len)
+        table = kernels_for(item)
+        workspace = Memory(table.dense_workspace(&call) * item)
+        call.workspace = workspace.data
         with nogil:
             table.dense_backward(&call)
     finally:
         release(&views)
+    return dx, dkernel, dbias
 
 
-def embedding(bint forward, ids, Py_ssize_t count, Py_ssize_t vocabulary, Py_ssize_t width, Py_ssize_t item, rows,
-              table):
-    """Gather rows of table by int64 ids, or sum rows into it; return False if an id is out of range."""
+# ---- embedding, loss, optimizer, elementwise -----------------------------------------------------------------
+
+def embedding_forward(ids, table):
+    """Return rows of a table; None for ids that are out of range, too."""
     cdef Views views
-    cdef const fastgru_kernels *kernels = kernels_for(item)
-    cdef const int64_t *id_data
-    cdef void *row_data
-    cdef void *table_data
-    cdef ptrdiff_t bad = 0
+    cdef Py_buffer *i
+    cdef Py_buffer *t
+    cdef const fastgru_kernels *kernels
     cdef fastgru_status status
+    cdef void *rows
+    cdef ptrdiff_t bad, count
     views.count = 0
     try:
-        id_data = <const int64_t *> contiguous(&views, ids, count * sizeof(int64_t))
-        row_data = contiguous(&views, rows, count * width * item, PyBUF_WRITABLE if forward else PyBUF_SIMPLE)
-        table_data = contiguous(&views, table, vocabulary * width * item, PyBUF_SIMPLE if forward else PyBUF_WRITABLE)
+        i, t = plain(&views, ids, -1, _int64), plain(&views, table, 2)
+        if i == NULL or t == NULL or t.len == 0:
+            return None
+        y = new((*ids.shape, t.shape[1]), t)
+        count = i.len // i.itemsize
+        rows = written(&views, y, count * t.shape[1] * t.itemsize)
+        kernels = kernels_for(t.itemsize)
         with nogil:
-            if forward:
-                status = kernels.embedding_forward(id_data, count, table_data, vocabulary, width, row_data, &bad)
-            else:
-                status = kernels.embedding_backward(id_data, count, row_data, vocabulary, width, table_data, &bad)
+            status = kernels.embedding_forward(<const int64_t *> i.buf, count, t.buf, t.shape[0], t.shape[1], rows,
+                                               &bad)
     finally:
         release(&views)
-    return status == FASTGRU_OK
+    return y if status == FASTGRU_OK else None
 
 
-def binary_crossentropy(y_true, y_pred, Py_ssize_t count, Py_ssize_t item, bint from_logits, losses, gradients):
-    """Write losses and gradients; return False if a label is out of range."""
+def embedding_backward(dy, ids, input_dim, out):
+    """Return the sums of rows by ids, written into out if it is not None; None for ids out of range, too."""
     cdef Views views
-    cdef const fastgru_kernels *table = kernels_for(item)
-    cdef ptrdiff_t bad = 0
+    cdef Py_buffer *i
+    cdef Py_buffer *d
+    cdef Py_buffer *t
+    cdef const fastgru_kernels *kernels
     cdef fastgru_status status
-    cdef void *labels
-    cdef void *predictions
+    cdef ptrdiff_t bad, count, width, vocabulary
+    cdef int overflow
+    if type(input_dim) is not int:
+        return None
+    vocabulary = PyLong_AsLongLongAndOverflow(input_dim, &overflow)
+    views.count = 0
+    try:
+        i, d = plain(&views, ids, -1, _int64), plain(&views, dy, -1)
+        if i == NULL or d == NULL or d.ndim != i.ndim + 1 or not agree(i, d, i.ndim):
+            return None
+        count, width = i.len // i.itemsize, d.shape[d.ndim - 1]
+        if overflow or vocabulary < 1 or width == 0:
+            return None
+        table = new((input_dim, width), d) if out is None else out
+        t = plain(&views, table, 2, d.format[0], True)
+        if t == NULL or t.shape[0] != vocabulary or t.shape[1] != width:
+            return None
+        kernels = kernels_for(t.itemsize)
+        with nogil:
+            status = kernels.embedding_backward(<const int64_t *> i.buf, count, d.buf, vocabulary, width, t.buf,
+                                                &bad)
+    finally:
+        release(&views)
+    return table if status == FASTGRU_OK else None
+
+
+def binary_crossentropy(y_true, y_pred, bint from_logits):
+    """Return losses and gradients; None for labels that are out of range, too."""
+    cdef Views views
+    cdef Py_buffer *labels
+    cdef Py_buffer *outputs
+    cdef const fastgru_kernels *table
+    cdef fastgru_status status
     cdef void *loss
     cdef void *gradient
+    cdef ptrdiff_t bad, count
     views.count = 0
     try:
-        labels = contiguous(&views, y_true, count * item)
-        predictions = contiguous(&views, y_pred, count * item)
-        loss = written(&views, losses, count * item)
-        gradient = written(&views, gradients, count * item)
+        labels, outputs = plain(&views, y_true, -1), plain(&views, y_pred, -1)
+        if labels == NULL or outputs == NULL or labels.format[0] != outputs.format[0]:
+            return None
+        if labels.ndim != outputs.ndim or not agree(labels, outputs, labels.ndim):
+            return None
+        shape = y_pred.shape
+        losses, gradients = new(shape, outputs), new(shape, outputs)
+        loss, gradient = written(&views, losses, outputs.len), written(&views, gradients, outputs.len)
+        table, count = kernels_for(outputs.itemsize), outputs.len // outputs.itemsize
         with nogil:
-            status = table.binary_crossentropy(labels, predictions, count, from_logits, loss, gradient, &bad)
+            status = table.binary_crossentropy(labels.buf, outputs.buf, count, from_logits, loss, gradient, &bad)
     finally:
         release(&views)
-    return status == FASTGRU_OK
+    return (losses, gradients) if status == FASTGRU_OK else None
 
 
-def adam(parameters, gradients, m, v, Py_ssize_t count, Py_ssize_t item, double rate, double beta_1, double beta_2,
-         double epsilon):
-    """Advance parameters, m and v by one step; rate holds the bias corrections."""
+def adam(parameters, gradients, m, v, step, learning_rate, beta_1, beta_2, epsilon):
+    """Advance parameters, m and v by one step, numbered from 1; None if it was not taken, else True."""
     cdef Views views
-    cdef const fastgru_kernels *table = kernels_for(item)
+    cdef Py_buffer *p
+    cdef Py_buffer *g
+    cdef Py_buffer *first
+    cdef Py_buffer *second
+    cdef const fastgru_kernels *table
     cdef fastgru_adam settings
-    cdef void *p
-    cdef void *g
-    cdef void *first
-    cdef void *second
-    settings.rate, settings.beta_1, settings.beta_2, settings.epsilon = rate, beta_1, beta_2, epsilon
+    cdef double rate
+    cdef long long t
+    cdef int overflow
+    if type(step) is not int or not (type(learning_rate) is type(beta_1) is type(beta_2) is type(epsilon) is float):
+        return None
+    t = PyLong_AsLongLongAndOverflow(step, &overflow)
+    rate, settings.beta_1, settings.beta_2, settings.epsilon = learning_rate, beta_1, beta_2, epsilon
+    if overflow or t < 1 or not isfinite(rate) or not isfinite(settings.epsilon) or not settings.epsilon >= 0:
+        return None
+    if not 0 <= settings.beta_1 < 1 or not 0 <= settings.beta_2 < 1:
+        return None
+    settings.rate = rate * sqrt(1 - pow(settings.beta_2, <double> t)) / (1 - pow(settings.beta_1, <double> t))
     views.count = 0
     try:
-        p = written(&views, parameters, count * item)
-        g = contiguous(&views, gradients, count * item)
-        first = written(&views, m, count * item)
-        second = written(&views, v, count * item)
+        p = plain(&views, parameters, 1, 0, True)
+        if p == NULL:
+            return None
+        g = plain(&views, gradients, 1, p.format[0])
+        first = plain(&views, m, 1, p.format[0], True)
+        second = plain(&views, v, 1, p.format[0], True)
+        if g == NULL or first == NULL or second == NULL:
+            return None
+        if not agree(p, g, 1) or not agree(p, first, 1) or not agree(p, second, 1):
+            return None
+        table = kernels_for(p.itemsize)
         with nogil:
-            table.adam(&settings, count, p, g, first, second)
+            table.adam(&settings, p.shape[0], p.buf, g.buf, first.buf, second.buf)
     finally:
         release(&views)
+    return True
 
 
 def elementwise(str name, x, y, Py_ssize_t count, Py_ssize_t item):

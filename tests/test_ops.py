@@ -26,7 +26,7 @@ from cases import (
     run_embedding,
     same_results,
 )
-from layouts import LAYOUTS
+from layouts import LAYOUTS, subclass, unaligned
 
 from fastgru import _core, ops, reference
 from fastgru.activations import Activation
@@ -396,6 +396,33 @@ def test_shapes_of_elementwise(name: str, isa: str):
             np.testing.assert_array_equal(function(x[-n:]) if n else y[:0], y[-n:] if n else y[:0])
         np.testing.assert_array_equal(function(x.reshape(2, 5, 13)), y.reshape(2, 5, 13))
         assert function(x[7:8].reshape(())).shape == () and function(x[7:8].reshape(())) == y[7]
+
+
+# ---- what is written -----------------------------------------------------------------------------
+
+
+def test_other_arrays_are_written_into_alike():
+    """Parameters at odd addresses, arrays of another class, numbers that are no Python floats."""
+    random = np.random.default_rng(4)
+    for dtype in DTYPES:
+        buffers = [random.random(33).astype(dtype) for _ in range(4)]
+        for layout in unaligned, subclass:
+            others = [layout(a.copy()) for a in buffers]
+            ops.adam_update(*others, step=np.int64(3), learning_rate=np.float32(0.5), beta_1=0)
+            expected = [a.copy() for a in buffers]
+            ops.adam_update(*expected, step=3, learning_rate=0.5, beta_1=0.0)
+            for other, array in zip(others, expected, strict=True):
+                np.testing.assert_array_equal(other, array)
+    case = good("embedding_backward", ops)
+    out = subclass(np.empty((5, 2)))
+    assert ops.embedding_backward(**case, out=out) is out
+    np.testing.assert_array_equal(out, ops.embedding_backward(**case))
+    case = good("dense_backward", ops)
+    gradients = [subclass(np.empty((5, 4))), subclass(np.empty(4))]
+    found = ops.dense_backward(**case, out=gradients)
+    assert found[1] is gradients[0] and found[2] is gradients[1]
+    for array, expected in zip(found, ops.dense_backward(**case), strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
 # ---- numbers below normal size -------------------------------------------------------------------

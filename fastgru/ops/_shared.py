@@ -38,3 +38,8 @@ def contiguous_rows(a: GivenArray) -> GivenArray:
     if a is None or (a.strides[-1] == a.itemsize and a.flags.aligned):
         return a
     return contiguous(a)
+
+
+def plain(a: Any) -> Array:
+    """Return an array that C takes as it is, no subclass: itself, a view or a copy."""
+    return aligned(np.asarray(a, order="C"))

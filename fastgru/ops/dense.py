@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
-import numpy as np
-
 from .. import _checks, _core, activations
 from .._arrays import Array
+from .._core import DenseCache
 from ..activations import Activation
-from ._shared import contiguous, documented
+from ._shared import documented, plain
 
 
-@dataclass(slots=True)
-class DenseCache:
-    """What a forward pass leaves for `dense_backward`. Arrays are contiguous."""
-
-    x: Array
-    kernel: Array
-    has_bias: bool
-    activation: Activation
-    pre: Array | None  # what the activation got, where NumPy computed it
-    y: Array
-
-
-def _compiled(function: Activation) -> int | None:
+def _number(activation: str | Activation) -> int | None:
     """Return the number of an activation in C. A user's own has none, whatever its name."""
+    if isinstance(activation, str) and activation in _core.DENSE_ACTIVATIONS:
+        return _core.DENSE_ACTIVATIONS[activation]
+    function = activations.get(activation)
     number = _core.DENSE_ACTIVATIONS.get(function.name)
     return number if number is None or activations.get(function.name) is function else None
 
@@ -40,20 +27,21 @@ def dense_forward(
     activation: str | Activation = "linear",
     training: bool = False,
 ) -> tuple[Array, DenseCache | None]:
-    I, O, dtype = _checks.dense_forward(x, kernel, bias, activation)
+    number = _number(activation)
+    found = _core.dense_forward(x, kernel, bias, number or 0, training)
+    if found is None:
+        _checks.dense_forward(x, kernel, bias, activation)
+        arrays = plain(x), plain(kernel), None if bias is None else plain(bias)
+        found = _core.dense_forward(*arrays, number or 0, training)
+        assert found is not None
+    if number is not None:
+        return found
+    pre, cache = found
     function = activations.get(activation)
-    compiled = _compiled(function)
-    x, kernel = contiguous(x), contiguous(kernel)
-    y = np.empty((*x.shape[:-1], O), dtype)
-    rows = math.prod(x.shape[:-1])
-    _core.dense(rows, I, O, dtype.itemsize, compiled or 0, x, kernel, contiguous(bias), y)
-    pre = None
-    if compiled is None:
-        pre = y if training else None
-        y = function.forward(y)
-    if not training:
-        return y, None
-    return y, DenseCache(x, kernel, bias is not None, function, pre, y)
+    y = function.forward(pre)
+    if cache is not None:
+        cache.activation, cache.pre, cache.y = function, pre, y
+    return y, cache
 
 
 @documented
@@ -61,19 +49,17 @@ def dense_backward(
     dy: Array, cache: DenseCache, *, out: tuple[Array, Array | None] | None = None
 ) -> tuple[Array, Array, Array | None]:
     _checks.cache(cache, DenseCache, "dense_forward")
-    x, kernel, y, function = cache.x, cache.kernel, cache.y, cache.activation
-    _checks.array("dy", dy, y.dtype, y.shape)
-    I, O = kernel.shape
-    compiled = _compiled(function)
-    if compiled is None:
-        dy = function.backward(dy, cache.pre, y)
-    dx = np.empty(x.shape, x.dtype)
-    if out is None:
-        dkernel, dbias = np.empty((I, O), x.dtype), np.empty(O, x.dtype) if cache.has_bias else None
-    else:
-        _checks.dense_gradients(out, (I, O), cache.has_bias, x.dtype)
-        dkernel, dbias = out
-    rows, item = math.prod(x.shape[:-1]), x.itemsize
-    dy = contiguous(dy)
-    _core.dense(rows, I, O, item, compiled or 0, x, kernel, None, y, dy, dx, dkernel, dbias)
-    return dx, dkernel, dbias
+    if cache.activation is not None:
+        _checks.array("dy", dy, cache.y.dtype, cache.y.shape)
+        dy = cache.activation.backward(dy, cache.pre, cache.y)
+    found = _core.dense_backward(dy, cache, out)
+    if found is not None:
+        return found
+    _checks.array("dy", dy, cache.y.dtype, cache.y.shape)
+    into = None
+    if out is not None:
+        _checks.dense_gradients(out, cache.kernel.shape, cache.has_bias, cache.x.dtype)
+        into = plain(out[0]), None if out[1] is None else plain(out[1])
+    found = _core.dense_backward(plain(dy), cache, into)
+    assert found is not None
+    return found if out is None else (found[0], *out)

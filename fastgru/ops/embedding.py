@@ -6,26 +6,29 @@ import numpy as np
 
 from .. import _checks, _core
 from .._arrays import Array
-from ._shared import contiguous, documented
+from ._shared import documented, plain
 
 
 @documented
 def embedding_forward(ids: Array, table: Array) -> Array:
-    V, D, dtype = _checks.embedding_forward(ids, table)
-    wide = contiguous(ids.astype(np.int64, copy=False))
-    y = np.empty((*ids.shape, D), dtype)
-    if not _core.embedding(True, wide, ids.size, V, D, dtype.itemsize, y, contiguous(table)):
-        _checks.id_out_of_range(ids, V)
+    y = _core.embedding_forward(ids, table)
+    if y is None:
+        V, _, _ = _checks.embedding_forward(ids, table)
+        _checks.ids_in_range(ids, V)
+        y = _core.embedding_forward(plain(ids.astype(np.int64)), plain(table))
+        assert y is not None
     return y
 
 
 @documented
 def embedding_backward(dy: Array, ids: Array, input_dim: int, *, out: Array | None = None) -> Array:
-    V, D, dtype = _checks.embedding_backward(dy, ids, input_dim)
-    wide = contiguous(ids.astype(np.int64, copy=False))
-    if out is not None:
-        _checks.writable("out", out, dtype, (V, D))
-    dtable = np.empty((V, D), dtype) if out is None else out
-    if not _core.embedding(False, wide, ids.size, V, D, dtype.itemsize, contiguous(dy), dtable):
-        _checks.id_out_of_range(ids, V)
-    return dtable
+    dtable = _core.embedding_backward(dy, ids, input_dim, out)
+    if dtable is None:
+        V, D, dtype = _checks.embedding_backward(dy, ids, input_dim)
+        if out is not None:
+            _checks.writable("out", out, dtype, (V, D))
+        _checks.ids_in_range(ids, V)
+        wide, into = plain(ids.astype(np.int64)), None if out is None else plain(out)
+        dtable = _core.embedding_backward(plain(dy), wide, V, into)
+        assert dtable is not None
+    return dtable if out is None else out

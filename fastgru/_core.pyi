@@ -54,18 +54,20 @@ class GRUCache(RecurrentCache): ...
 class LSTMCache(RecurrentCache): ...
 class SimpleRNNCache(RecurrentCache): ...
 
-class RecurrentCall:
-    def __init__(
-        self,
-        activation: int,
-        recurrent_activation: int,
-        update_replaces: bool,
-        go_backwards: bool,
-        training: bool,
-        recompute: bool,
-        repeats: bool,
-    ) -> None: ...
-
+def recurrent_shape(
+    gates: int,
+    x: Array,
+    kernel: Array | PackedWeights,
+    recurrent_kernel: Array | None,
+    bias: Array | None,
+    h0: Array | None,
+    c0: Array | None,
+    mask: Array | None,
+    input_dropout: Array | None,
+    recurrent_dropout: Array | None,
+    reset_after: bool = True,
+    resets_first: bool = False,
+) -> RecurrentShape | None: ...
 def recurrent_forward(
     shape: RecurrentShape,
     x: Array,
@@ -80,8 +82,15 @@ def recurrent_forward(
     y: Array | None,
     h_n: Array,
     c_n: Array | None,
-    options: RecurrentCall,
+    options: tuple[int, int, bool, bool, bool, bool, bool],
 ) -> Any: ...
+def takes_gradients(
+    cache: RecurrentCache,
+    dy: Array | None,
+    dh_n: Array | None,
+    dc_n: Array | None,
+    out: tuple[Array, Array, Array | None] | None,
+) -> bool: ...
 def recurrent_backward(
     dy: Array | None,
     dh_n: Array | None,

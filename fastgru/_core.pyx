@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The bridge to the C core: buffers in, GIL released, one C call, status to exception.
 
-Its callers are fastgru.ops. What a recurrent operation gets they have validated; tested here again is what memory
-safety rests on: that each buffer is large enough and has the layout that the C call expects. The other operations
-look at their arguments themselves, and return None for any that C can't take as it is: only then does the caller
-check them in Python, to raise an error with a message or to convert.
+Its callers are fastgru.ops. Arrays that C can take as they are, right in class, kind, shape and layout, are told
+here from their buffers: most operations return None for any others, and only then does the caller check them in
+Python, to raise an error with a message or to convert. The recurrent operations' callers ask first; tested again is
+what memory safety rests on: that each buffer is large enough and has the layout that the C call expects.
 """
 
 from cpython.buffer cimport (
@@ -225,6 +225,69 @@ cdef fastgru_weights weights(Views *views, array, Py_ssize_t rows, Py_ssize_t un
     return w
 
 
+# ---- arrays that C takes as they are --------------------------------------------------------------------------
+
+cdef extern from "Python.h":
+    int acquire "PyObject_GetBuffer"(object, Py_buffer *, int)  # cpython.buffer's raises at -1, this one may not
+    long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
+
+cdef object _ndarray = numpy.ndarray, _empty = numpy.empty
+cdef object _real32 = numpy.dtype(numpy.float32), _real64 = numpy.dtype(numpy.float64)
+cdef char _int64 = numpy.dtype(numpy.int64).char.encode()[0]
+
+
+cdef Py_buffer *aligned(Views *views, array, int ndim, char kind=0, bint writes=False) noexcept:
+    """An array that is no subclass, aligned, of so many dimensions. NULL for any other.
+
+    The kind of its numbers is the buffer protocol's; 0 stands for float32 or float64, an ndim of -1 for any.
+    """
+    cdef Py_buffer *view = &views.view[views.count]
+    cdef int i
+    if type(array) is not _ndarray:
+        return NULL
+    if acquire(array, view, PyBUF_RECORDS_RO) != 0:
+        PyErr_Clear()
+        return NULL
+    views.count += 1
+    cdef char got = view.format[0]
+    if view.format[1] != 0 or (got != kind if kind else got != c"f" and got != c"d"):
+        return NULL
+    if (ndim >= 0 and view.ndim != ndim) or (writes and view.readonly):
+        return NULL
+    if <uintptr_t> view.buf % <size_t> view.itemsize:
+        return NULL
+    for i in range(view.ndim):
+        if view.shape[i] > 1 and view.strides[i] % view.itemsize:
+            return NULL
+    return view
+
+
+cdef Py_buffer *plain(Views *views, array, int ndim, char kind=0, bint writes=False) noexcept:
+    """Such an array that is C-contiguous, too."""
+    cdef Py_buffer *view = aligned(views, array, ndim, kind, writes)
+    return view if view != NULL and PyBuffer_IsContiguous(view, c"C") else NULL
+
+
+cdef bint fits(Views *views, array, char kind, Py_ssize_t rows, Py_ssize_t columns, bint writes=False) noexcept:
+    """Whether it is such an array, (rows, columns)."""
+    cdef Py_buffer *view = plain(views, array, 2, kind, writes)
+    return view != NULL and view.shape[0] == rows and view.shape[1] == columns
+
+
+cdef bint agree(const Py_buffer *a, const Py_buffer *b, int ndim) noexcept:
+    """Whether two arrays have the same sizes on their first axes."""
+    cdef int i
+    for i in range(ndim):
+        if a.shape[i] != b.shape[i]:
+            return False
+    return True
+
+
+cdef new(shape, const Py_buffer *like):
+    """A new array of the dtype of another."""
+    return _empty(shape, _real32 if like.itemsize == sizeof(float) else _real64)
+
+
 # ---- recurrent cells -----------------------------------------------------------------------------------------
 
 cdef int[3] GATES
@@ -247,6 +310,7 @@ cdef class PackedWeights:
     cdef readonly object dtype, kernel, recurrent_kernel
     cdef readonly bint reset_after, resets_first
     cdef int cell
+    cdef Py_ssize_t item
     cdef const fastgru_kernels *table
     cdef Memory memory
 
@@ -258,7 +322,7 @@ cdef class PackedWeights:
         cdef Py_ssize_t itemsize = kernel.dtype.itemsize
         self.input_size, self.units = kernel.shape[0], recurrent_kernel.shape[0]
         self.dtype, self.reset_after, self.cell = kernel.dtype, reset_after, <int> cell
-        self.resets_first = resets_first
+        self.resets_first, self.item = resets_first, itemsize
         self.kernel, self.recurrent_kernel = kernel, recurrent_kernel
         self.table = kernels_for(itemsize)
         memset(&shape, 0, sizeof(shape))
@@ -304,6 +368,7 @@ cdef class RecurrentCache:
     cdef readonly object x, kernel, recurrent_kernel, bias, input_dropout, recurrent_dropout
     cdef readonly object rows  # of x, where its rows are packed; else None
     cdef readonly bint has_h0, has_c0, go_backwards, reset_after
+    cdef Py_ssize_t item
     cdef fastgru_shape c_shape
     cdef fastgru_schedule schedule
     cdef const fastgru_kernels *table
@@ -362,53 +427,112 @@ cdef int look_back(fastgru_forward *call, Py_ssize_t item) except -1:
     return 0
 
 
-cdef class RecurrentCall:
-    """The options of a forward pass that are no arrays."""
+def recurrent_shape(int gates, x, kernel, recurrent_kernel, bias, h0, c0, mask, input_dropout, recurrent_dropout,
+                    bint reset_after=True, bint resets_first=False):
+    """Return (B, T, I, H, dtype) if a forward pass takes its arrays as they are: of the right class, shape and kind."""
+    cdef Views views
+    cdef PackedWeights packed
+    cdef Py_buffer *view
+    cdef Py_ssize_t B, T, I, H
+    cdef char kind
+    views.count = 0
+    try:
+        view = aligned(&views, x, 3)
+        if view == NULL or view.strides[2] != view.itemsize:
+            return None
+        B, T, I, kind = view.shape[0], view.shape[1], view.shape[2], view.format[0]
+        if type(kernel) is PackedGRU or type(kernel) is PackedLSTM or type(kernel) is PackedSimpleRNN:
+            packed, H = kernel, (<PackedWeights> kernel).units
+            if recurrent_kernel is not None or GATES[packed.cell] != gates or packed.input_size != I:
+                return None
+            if packed.reset_after != reset_after or packed.resets_first != resets_first or packed.item != view.itemsize:
+                return None
+        else:
+            view = aligned(&views, recurrent_kernel, 2, kind)
+            if view == NULL or view.shape[0] == 0 or view.shape[1] != gates * view.shape[0]:
+                return None
+            H = view.shape[0]
+            view = aligned(&views, kernel, 2, kind)
+            if view == NULL or view.shape[0] != I or view.shape[1] != gates * H:
+                return None
+        if T == 0 or I == 0:
+            return None
+        if not fits_bias(&views, bias, kind, gates, H, gates == 3 and reset_after):
+            return None
+        if h0 is not None and not fits(&views, h0, kind, B, H) or c0 is not None and not fits(&views, c0, kind, B, H):
+            return None
+        if not fits_dropout(&views, input_dropout, kind, gates, B, I):
+            return None
+        if not fits_dropout(&views, recurrent_dropout, kind, gates, B, H):
+            return None
+        if mask is not None:
+            view = aligned(&views, mask, 2, c"?")
+            if view == NULL or view.shape[0] != B or view.shape[1] != T:
+                return None
+    finally:
+        release(&views)
+    return B, T, I, H, _real32 if kind == c"f" else _real64
 
-    cdef bint update_replaces, go_backwards, training, recompute, repeats
-    cdef int activation, recurrent_activation
 
-    def __init__(self, int activation, int recurrent_activation, bint update_replaces, bint go_backwards,
-                 bint training, bint recompute, bint repeats):
-        self.activation, self.recurrent_activation = activation, recurrent_activation
-        self.update_replaces, self.go_backwards = update_replaces, go_backwards
-        self.training, self.recompute, self.repeats = training, recompute, repeats
+cdef bint fits_bias(Views *views, bias, char kind, int gates, Py_ssize_t units, bint two, bint writes=False) noexcept:
+    """Whether biases are None or have the right shape."""
+    cdef Py_buffer *view
+    if bias is None:
+        return True
+    if two:
+        return fits(views, bias, kind, 2, gates * units, writes)
+    view = plain(views, bias, 1, kind, writes)
+    return view != NULL and view.shape[0] == gates * units
+
+
+cdef bint fits_dropout(Views *views, factors, char kind, int gates, Py_ssize_t rows, Py_ssize_t columns) noexcept:
+    """Whether factors are None or have the right shape: the same for all gates, or one for each of several."""
+    cdef Py_buffer *view
+    if factors is None:
+        return True
+    view = plain(views, factors, -1, kind)
+    if view == NULL or view.ndim < 2 or view.shape[view.ndim - 2] != rows or view.shape[view.ndim - 1] != columns:
+        return False
+    return view.ndim == 2 or (view.ndim == 3 and gates > 1 and view.shape[0] == gates)
 
 
 def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c0, mask, batch_sizes, input_dropout,
-                      recurrent_dropout, y, h_n, c_n, RecurrentCall options not None):
+                      recurrent_dropout, y, h_n, c_n, tuple options):
     """Run a forward pass into y (or None), h_n and an LSTM's c_n; return its cache, or None unless training."""
+    cdef int activation, recurrent_activation
+    cdef bint update_replaces, go_backwards, training, recompute, repeats
+    activation, recurrent_activation, update_replaces, go_backwards, training, recompute, repeats = options
     cdef Views views
     cdef fastgru_forward call
     cdef fastgru_schedule local
     cdef RecurrentCache cache = None
     cdef Memory schedule_memory, workspace
     cdef const fastgru_kernels *table = packed.table
-    cdef Py_ssize_t item = packed.dtype.itemsize
+    cdef Py_ssize_t item = packed.item
     cdef int gates = GATES[packed.cell], biases = gates
     memset(&call, 0, sizeof(call))
     call.shape.batch, call.shape.steps, call.shape.inputs, call.shape.units = shape[0], shape[1], shape[2], shape[3]
     call.shape.cell, call.shape.reset_after = <fastgru_cell> packed.cell, packed.reset_after
     call.shape.resets_first = packed.resets_first
-    call.shape.update_replaces, call.shape.repeats = options.update_replaces, options.repeats
-    call.shape.activation = <fastgru_activation> options.activation
-    call.shape.recurrent_activation = <fastgru_activation> options.recurrent_activation
+    call.shape.update_replaces, call.shape.repeats = update_replaces, repeats
+    call.shape.activation = <fastgru_activation> activation
+    call.shape.recurrent_activation = <fastgru_activation> recurrent_activation
     call.shape.input_copies = copies_of(input_dropout, gates)
     call.shape.state_copies = copies_of(recurrent_dropout, gates)
-    call.shape.recompute = options.recompute and options.training
+    call.shape.recompute = recompute and training
     if packed.cell == <int> FASTGRU_GRU and packed.reset_after:
         biases = 2 * gates
-    if options.training:
+    if training:
         cache = (GRUCache if gates == 3 else LSTMCache if gates == 4 else SimpleRNNCache)()
     cdef Py_ssize_t state = call.shape.batch * call.shape.units * item
     call.threads, call.packed = _threads, packed.memory.data
     views.count = 0
     try:
-        schedule_memory = make_schedule(&views, &call.shape, mask, batch_sizes, options.go_backwards,
-                                        &cache.schedule if options.training else &local)
+        schedule_memory = make_schedule(&views, &call.shape, mask, batch_sizes, go_backwards,
+                                        &cache.schedule if training else &local)
         workspace = Memory(table.forward_workspace(&call.shape, call.threads) * item)
         call.workspace = workspace.data
-        if options.training:
+        if training:
             cache.memory = Memory(table.cache_size(&call.shape) * item)
             call.cache = cache.memory.data
         call.x = sequence(&views, x, &call.shape, call.shape.inputs, &call.x_batch, &call.x_step, item)
@@ -422,21 +546,55 @@ def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c
         call.state_dropout = contiguous(&views, recurrent_dropout, call.shape.state_copies * state)
         call.h_n = written(&views, h_n, state)
         call.c_n = written(&views, c_n, state)
-        if options.go_backwards:
+        if go_backwards:
             look_back(&call, item)
         with nogil:
             table.forward(&call)
     finally:
         release(&views)
-    if options.training:
+    if training:
         cache.shape, cache.c_shape, cache.table = shape, call.shape, table
         cache.x, cache.kernel, cache.recurrent_kernel, cache.bias = x, packed.kernel, packed.recurrent_kernel, bias
         cache.input_dropout, cache.recurrent_dropout = input_dropout, recurrent_dropout
-        cache.has_h0, cache.has_c0, cache.go_backwards = h0 is not None, c0 is not None, options.go_backwards
+        cache.has_h0, cache.has_c0, cache.go_backwards = h0 is not None, c0 is not None, go_backwards
         cache.rows = None if batch_sizes is None else x.shape[0]
         cache.reset_after, cache.schedule_memory = packed.reset_after, schedule_memory
-        cache.packed = packed if options.recompute else None
+        cache.packed, cache.item = packed if recompute else None, item
     return cache
+
+
+def takes_gradients(RecurrentCache cache not None, dy, dh_n, dc_n, out):
+    """Whether a backward pass takes arrays as they are: of the right class, shape and kind."""
+    cdef Views views
+    cdef Py_buffer *view
+    cdef fastgru_shape *shape = &cache.c_shape
+    cdef char kind = c"f" if cache.item == sizeof(float) else c"d"
+    cdef int gates = GATES[<int> shape.cell]
+    if cache.rows is not None or (dy is None and dh_n is None and dc_n is None):
+        return False
+    views.count = 0
+    try:
+        if dy is not None:
+            view = aligned(&views, dy, 3, kind)
+            if view == NULL or view.strides[2] != view.itemsize:
+                return False
+            if view.shape[0] != shape.batch or view.shape[1] != shape.steps or view.shape[2] != shape.units:
+                return False
+        if dh_n is not None and not fits(&views, dh_n, kind, shape.batch, shape.units):
+            return False
+        if dc_n is not None and not fits(&views, dc_n, kind, shape.batch, shape.units):
+            return False
+        if out is None:
+            return True
+        if type(out) is not tuple or len(out) != 3 or (out[2] is None) != (cache.bias is None):
+            return False
+        return (
+            fits(&views, out[0], kind, shape.inputs, gates * shape.units, True)
+            and fits(&views, out[1], kind, shape.units, gates * shape.units, True)
+            and fits_bias(&views, out[2], kind, gates, shape.units, gates == 3 and shape.reset_after, True)
+        )
+    finally:
+        release(&views)
 
 
 def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkernel, drecurrent_kernel, dbias, dh0, dc0,
@@ -449,7 +607,7 @@ def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkerne
     cdef fastgru_backward call
     cdef fastgru_shape *shape = &call.forward.shape
     cdef const fastgru_kernels *table = cache.table
-    cdef Py_ssize_t item = cache.x.dtype.itemsize, units = cache.c_shape.units, inputs = cache.c_shape.inputs
+    cdef Py_ssize_t item = cache.item, units = cache.c_shape.units, inputs = cache.c_shape.inputs
     cdef Py_ssize_t state = cache.c_shape.batch * units * item
     cdef int gates = GATES[<int> cache.c_shape.cell], biases = gates
     memset(&call, 0, sizeof(call))
@@ -490,53 +648,6 @@ def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkerne
             table.backward(&call)
     finally:
         release(&views)
-
-
-# ---- arrays that C takes as they are --------------------------------------------------------------------------
-
-cdef extern from "Python.h":
-    int acquire "PyObject_GetBuffer"(object, Py_buffer *, int)  # cpython.buffer's raises at -1, this one may not
-    long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
-
-cdef object _ndarray = numpy.ndarray, _empty = numpy.empty
-cdef object _real32 = numpy.dtype(numpy.float32), _real64 = numpy.dtype(numpy.float64)
-cdef char _int64 = numpy.dtype(numpy.int64).char.encode()[0]
-
-
-cdef Py_buffer *plain(Views *views, array, int ndim, char kind=0, bint writes=False) noexcept:
-    """An array that C takes as it is: no subclass, aligned, C-contiguous. NULL for any other.
-
-    The kind of its numbers is the buffer protocol's; 0 stands for float32 or float64, an ndim of -1 for any.
-    """
-    cdef Py_buffer *view = &views.view[views.count]
-    if type(array) is not _ndarray:
-        return NULL
-    if acquire(array, view, PyBUF_RECORDS_RO) != 0:
-        PyErr_Clear()
-        return NULL
-    views.count += 1
-    cdef char got = view.format[0]
-    if view.format[1] != 0 or (got != kind if kind else got != c"f" and got != c"d"):
-        return NULL
-    if (ndim >= 0 and view.ndim != ndim) or (writes and view.readonly):
-        return NULL
-    if <uintptr_t> view.buf % <size_t> view.itemsize or not PyBuffer_IsContiguous(view, c"C"):
-        return NULL
-    return view
-
-
-cdef bint agree(const Py_buffer *a, const Py_buffer *b, int ndim) noexcept:
-    """Whether two arrays have the same sizes on their first axes."""
-    cdef int i
-    for i in range(ndim):
-        if a.shape[i] != b.shape[i]:
-            return False
-    return True
-
-
-cdef new(shape, const Py_buffer *like):
-    """A new array of the dtype of another."""
-    return _empty(shape, _real32 if like.itemsize == sizeof(float) else _real64)
 
 
 # ---- dense ---------------------------------------------------------------------------------------------------

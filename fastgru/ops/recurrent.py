@@ -16,7 +16,6 @@ from .._core import (
     PackedSimpleRNN,
     PackedWeights,
     RecurrentCache,
-    RecurrentCall,
     SimpleRNNCache,
 )
 from ..activations import Activation
@@ -25,6 +24,9 @@ from ..reference.lstm import LSTMCache as PlainLSTMCache
 from ..reference.simple_rnn import SimpleRNNCache as PlainSimpleRNNCache
 from ._shared import aligned, contiguous, contiguous_rows, documented
 
+# What a call in C takes beside arrays: the numbers of the activations, update_replaces,
+# go_backwards, training, recompute, repeats.
+Options = tuple[int, int, bool, bool, bool, bool, bool]
 WeightGradients = tuple[Array, Array, Array | None]
 
 # Most calls have the standard activations; their numbers are looked up once.
@@ -57,11 +59,21 @@ def gru_forward(
     recompute: bool = False,
     gate_order: str = "zrn",
 ) -> tuple[Array | None, Array, GRUCache | PlainGRUCache | None]:
-    shape = _checks.gru_forward(
-        x, kernel, recurrent_kernel, bias, h0, mask, masked_output, reset_after, update_gate,
-        activation, recurrent_activation, input_dropout, recurrent_dropout, PackedGRU,
-        go_backwards, batch_sizes, gate_order,
+    resets_first = gate_order == "rzn"
+    shape = _core.recurrent_shape(
+        3, x, kernel, recurrent_kernel, bias, h0, None, mask, input_dropout, recurrent_dropout,
+        reset_after, resets_first,
     )  # fmt: skip
+    known = _known(masked_output, update_gate) and (resets_first or gate_order == "zrn")
+    if shape is None or not known or batch_sizes is not None:
+        shape = _checks.gru_forward(
+            x, kernel, recurrent_kernel, bias, h0, mask, masked_output, reset_after, update_gate,
+            activation, recurrent_activation, input_dropout, recurrent_dropout, PackedGRU,
+            go_backwards, batch_sizes, gate_order,
+        )  # fmt: skip
+        x, bias, h0 = contiguous_rows(x), contiguous(bias), contiguous(h0)
+        input_dropout, recurrent_dropout = contiguous(input_dropout), contiguous(recurrent_dropout)
+        batch_sizes = contiguous(batch_sizes)
     numbers = _numbers(activation, recurrent_activation)
     if numbers is None:
         return reference.gru_forward(
@@ -74,10 +86,9 @@ def gru_forward(
         )  # fmt: skip
     if not isinstance(kernel, PackedGRU):
         assert recurrent_kernel is not None
-        mode = bool(reset_after), gate_order == "rzn"
-        kernel = PackedGRU(aligned(kernel), aligned(recurrent_kernel), *mode)
-    options = RecurrentCall(
-        *numbers, update_gate == "replace", bool(go_backwards), bool(training), bool(recompute),
+        kernel = PackedGRU(aligned(kernel), aligned(recurrent_kernel), reset_after, resets_first)
+    options = (
+        *numbers, update_gate == "replace", go_backwards, training, recompute,
         masked_output == "repeat",
     )  # fmt: skip
     y, h_n, _, cache = _run(
@@ -108,11 +119,18 @@ def lstm_forward(
     batch_sizes: Array | None = None,
     recompute: bool = False,
 ) -> tuple[Array | None, Array, Array, LSTMCache | PlainLSTMCache | None]:
-    shape = _checks.lstm_forward(
-        x, kernel, recurrent_kernel, bias, h0, c0, mask, masked_output, activation,
-        recurrent_activation, input_dropout, recurrent_dropout, PackedLSTM, go_backwards,
-        batch_sizes,
-    )  # fmt: skip
+    shape = _core.recurrent_shape(
+        4, x, kernel, recurrent_kernel, bias, h0, c0, mask, input_dropout, recurrent_dropout
+    )
+    if shape is None or not _known(masked_output) or batch_sizes is not None:
+        shape = _checks.lstm_forward(
+            x, kernel, recurrent_kernel, bias, h0, c0, mask, masked_output, activation,
+            recurrent_activation, input_dropout, recurrent_dropout, PackedLSTM, go_backwards,
+            batch_sizes,
+        )  # fmt: skip
+        x, bias, h0, c0 = contiguous_rows(x), contiguous(bias), contiguous(h0), contiguous(c0)
+        input_dropout, recurrent_dropout = contiguous(input_dropout), contiguous(recurrent_dropout)
+        batch_sizes = contiguous(batch_sizes)
     numbers = _numbers(activation, recurrent_activation)
     if numbers is None:
         return reference.lstm_forward(
@@ -125,10 +143,7 @@ def lstm_forward(
     if not isinstance(kernel, PackedLSTM):
         assert recurrent_kernel is not None
         kernel = PackedLSTM(aligned(kernel), aligned(recurrent_kernel))
-    options = RecurrentCall(
-        *numbers, False, bool(go_backwards), bool(training), bool(recompute),
-        masked_output == "repeat",
-    )  # fmt: skip
+    options = *numbers, False, go_backwards, training, recompute, masked_output == "repeat"
     return _run(
         shape, x, kernel, bias, h0, c0, mask, batch_sizes, input_dropout, recurrent_dropout,
         return_sequences, options,
@@ -154,10 +169,17 @@ def simple_rnn_forward(
     batch_sizes: Array | None = None,
     recompute: bool = False,
 ) -> tuple[Array | None, Array, SimpleRNNCache | PlainSimpleRNNCache | None]:
-    shape = _checks.simple_rnn_forward(
-        x, kernel, recurrent_kernel, bias, h0, mask, masked_output, activation, input_dropout,
-        recurrent_dropout, PackedSimpleRNN, go_backwards, batch_sizes,
-    )  # fmt: skip
+    shape = _core.recurrent_shape(
+        1, x, kernel, recurrent_kernel, bias, h0, None, mask, input_dropout, recurrent_dropout
+    )
+    if shape is None or not _known(masked_output) or batch_sizes is not None:
+        shape = _checks.simple_rnn_forward(
+            x, kernel, recurrent_kernel, bias, h0, mask, masked_output, activation, input_dropout,
+            recurrent_dropout, PackedSimpleRNN, go_backwards, batch_sizes,
+        )  # fmt: skip
+        x, bias, h0 = contiguous_rows(x), contiguous(bias), contiguous(h0)
+        input_dropout, recurrent_dropout = contiguous(input_dropout), contiguous(recurrent_dropout)
+        batch_sizes = contiguous(batch_sizes)
     numbers = _numbers(activation, "sigmoid")
     if numbers is None:
         return reference.simple_rnn_forward(
@@ -169,15 +191,17 @@ def simple_rnn_forward(
     if not isinstance(kernel, PackedSimpleRNN):
         assert recurrent_kernel is not None
         kernel = PackedSimpleRNN(aligned(kernel), aligned(recurrent_kernel))
-    options = RecurrentCall(
-        *numbers, False, bool(go_backwards), bool(training), bool(recompute),
-        masked_output == "repeat",
-    )  # fmt: skip
+    options = *numbers, False, go_backwards, training, recompute, masked_output == "repeat"
     y, h_n, _, cache = _run(
         shape, x, kernel, bias, h0, None, mask, batch_sizes, input_dropout, recurrent_dropout,
         return_sequences, options,
     )  # fmt: skip
     return y, h_n, cache
+
+
+def _known(masked_output: str, update_gate: str = "keep") -> bool:
+    """Tell whether two arguments are among the words that they may be."""
+    return masked_output in ("repeat", "zero") and update_gate in ("keep", "replace")
 
 
 def _numbers(
@@ -187,7 +211,8 @@ def _numbers(
     if activation == "tanh" and recurrent_activation == "sigmoid":
         return _TANH, _SIGMOID
     numbers = []
-    for function in activations.get(activation), activations.get(recurrent_activation):
+    named = (activation, "activation"), (recurrent_activation, "recurrent_activation")
+    for function in (activations.get(*pair) for pair in named):
         number = _core.ACTIVATIONS.get(function.name)
         if number is None or activations.get(function.name) is not function:
             return None
@@ -214,7 +239,7 @@ def _run(
     input_dropout: Array | None,
     recurrent_dropout: Array | None,
     return_sequences: bool,
-    options: RecurrentCall,
+    options: Options,
 ) -> tuple[Array | None, Array, Any, Any]:
     """Run a cell; return y, h_n, c_n (None but for the LSTM) and the cache."""
     B, T, _, H, dtype = shape
@@ -227,9 +252,8 @@ def _run(
     h_n = np.empty((B, H), dtype)
     c_n = np.empty((B, H), dtype) if type(packed) is PackedLSTM else None
     cache = _core.recurrent_forward(
-        shape, contiguous_rows(x), packed, contiguous(bias), contiguous(h0), contiguous(c0), mask,
-        contiguous(batch_sizes), contiguous(input_dropout), contiguous(recurrent_dropout),
-        y, h_n, c_n, options,
+        shape, x, packed, bias, h0, c0, mask, batch_sizes, input_dropout, recurrent_dropout, y, h_n,
+        c_n, options,
     )  # fmt: skip
     return y, h_n, c_n, cache
 
@@ -257,7 +281,10 @@ def gru_backward(
     if isinstance(cache, PlainGRUCache):
         return reference.gru_backward(dy, cache, dh_n, out=out, input_gradient=input_gradient)
     _checks.cache(cache, GRUCache, "gru_forward")
-    _checks.gru_backward(dy, dh_n, cache.shape, cache.rows)
+    if not _core.takes_gradients(cache, dy, dh_n, None, out):
+        _checks.gru_backward(dy, dh_n, cache.shape, cache.rows)
+        _check_gradients(out, cache, 3)
+        dy, dh_n = contiguous_rows(dy), contiguous(dh_n)
     return _run_back(dy, cache, dh_n, None, 3, out, input_gradient)[:5]
 
 
@@ -276,7 +303,10 @@ def lstm_backward(
             dy, cache, dh_n, dc_n, out=out, input_gradient=input_gradient
         )
     _checks.cache(cache, LSTMCache, "lstm_forward")
-    _checks.lstm_backward(dy, dh_n, dc_n, cache.shape, cache.rows)
+    if not _core.takes_gradients(cache, dy, dh_n, dc_n, out):
+        _checks.lstm_backward(dy, dh_n, dc_n, cache.shape, cache.rows)
+        _check_gradients(out, cache, 4)
+        dy, dh_n, dc_n = contiguous_rows(dy), contiguous(dh_n), contiguous(dc_n)
     return _run_back(dy, cache, dh_n, dc_n, 4, out, input_gradient)
 
 
@@ -294,8 +324,37 @@ def simple_rnn_backward(
             dy, cache, dh_n, out=out, input_gradient=input_gradient
         )
     _checks.cache(cache, SimpleRNNCache, "simple_rnn_forward")
-    _checks.simple_rnn_backward(dy, dh_n, cache.shape, cache.rows)
+    if not _core.takes_gradients(cache, dy, dh_n, None, out):
+        _checks.simple_rnn_backward(dy, dh_n, cache.shape, cache.rows)
+        _check_gradients(out, cache, 1)
+        dy, dh_n = contiguous_rows(dy), contiguous(dh_n)
     return _run_back(dy, cache, dh_n, None, 1, out, input_gradient)[:5]
+
+
+def _check_gradients(out: WeightGradients | None, cache: RecurrentCache, gates: int) -> None:
+    """Require arrays that the weights' gradients can be written into, or None."""
+    if out is not None:
+        _, _, I, H, dtype = cache.shape
+        kernel, recurrent_kernel = (I, gates * H), (H, gates * H)
+        _checks.weight_gradients(out, kernel, recurrent_kernel, _bias_shape(cache, gates), dtype)
+
+
+def _bias_shape(cache: RecurrentCache, gates: int) -> tuple[int, ...] | None:
+    if cache.bias is None:
+        return None
+    columns = gates * cache.shape[3]
+    return (2, columns) if gates == 3 and cache.reset_after else (columns,)
+
+
+def _new_gradients(cache: RecurrentCache, gates: int) -> tuple[WeightGradients, bool]:
+    """Return new arrays laid out as the weights, and whether by columns: PyTorch's are here."""
+    _, _, I, H, dtype = cache.shape
+    by_column = cache.kernel.flags.f_contiguous and cache.recurrent_kernel.flags.f_contiguous
+    order: Literal["C", "F"] = "F" if by_column else "C"
+    dkernel = np.empty((I, gates * H), dtype, order)
+    drecurrent = np.empty((H, gates * H), dtype, order)
+    bias = _bias_shape(cache, gates)
+    return (dkernel, drecurrent, None if bias is None else np.empty(bias, dtype)), by_column
 
 
 def _run_back(
@@ -308,30 +367,17 @@ def _run_back(
     input_gradient: bool,
 ) -> tuple[Array | None, Array, Array, Array | None, Array | None, Array | None]:
     """Run a cell backwards; return dx, the weights' gradients, dh0 and dc0 (None without c0)."""
-    B, _, I, H, dtype = cache.shape
-    columns = gates * H
-    bias_shape: tuple[int, ...] | None = None
-    if cache.bias is not None:
-        bias_shape = (2, columns) if gates == 3 and cache.reset_after else (columns,)
-    # New gradients are laid out in memory as the weights: PyTorch's are columns first here.
-    order: Literal["C", "F"] = "C"
+    B, _, _, H, dtype = cache.shape
+    by_column = False
     if out is None:
-        if cache.kernel.flags.f_contiguous and cache.recurrent_kernel.flags.f_contiguous:
-            order = "F"
-        dkernel = np.empty((I, columns), dtype, order)
-        drecurrent = np.empty((H, columns), dtype, order)
-        dbias = None if bias_shape is None else np.empty(bias_shape, dtype)
-    else:
-        _checks.weight_gradients(out, (I, columns), (H, columns), bias_shape, dtype)
-        dkernel, drecurrent, dbias = out
+        out, by_column = _new_gradients(cache, gates)
+    dkernel, drecurrent, dbias = out
     dx = _empty_like(cache.x, cache.x.shape, dtype) if input_gradient else None
     dh0 = np.empty((B, H), dtype) if cache.has_h0 else None
     dc0 = np.empty((B, H), dtype) if cache.has_c0 else None
-    by_column = order == "F"
     _core.recurrent_backward(
-        contiguous_rows(dy), contiguous(dh_n), contiguous(dc_n), cache, dx,
-        dkernel.T if by_column else dkernel, drecurrent.T if by_column else drecurrent,
-        dbias, dh0, dc0, by_column,
+        dy, dh_n, dc_n, cache, dx, dkernel.T if by_column else dkernel,
+        drecurrent.T if by_column else drecurrent, dbias, dh0, dc0, by_column,
     )  # fmt: skip
     return dx, dkernel, drecurrent, dbias, dh0, dc0
 

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -136,5 +136,5 @@ def adam(
     beta_1: float,
     beta_2: float,
     epsilon: float,
-) -> bool | None: ...
+) -> Literal[True] | None: ...
 def elementwise(name: str, x: Array, y: Array, count: int, item: int) -> None: ...

@@ -457,3 +457,6 @@ def test_the_core_believes_no_claim_about_memory():
         ops.gru_forward(**gru | {"x": gru["x"].view(Liar)})
     with pytest.raises(ValueError, match="buffer: expected 18 on axis 1, got 15"):
         _core.PackedGRU(gru["kernel"][:, :15], gru["recurrent_kernel"], True)
+    labels, outputs = np.zeros((2, 400, 3)), np.full((2, 4, 3), 0.5)
+    with pytest.raises(ValueError, match="buffer: an array has not the shape"):
+        ops.binary_crossentropy(labels, outputs.view(Liar))

@@ -1,8 +1,9 @@
 """Validation of the operations' arguments, shared by the compiled and the NumPy operations.
 
 Every function here either returns what the operation needs to know or raises an error that names
-the argument, what came and what was expected. The way without errors is kept short, because it is
-walked at every call: comparisons only; messages are made after a comparison has failed.
+the argument, what came and what was expected. The compiled operations come here only with what C
+can't take as it is. The way without errors is kept short all the same: comparisons only; messages
+are made after a comparison has failed.
 """
 
 from .arrays import array, cache, floating, integers, writable

@@ -11,6 +11,7 @@ from .. import reference
 from .._arrays import Array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 GivenArray = TypeVar("GivenArray", Array, Array | None)
 
 
@@ -43,3 +44,10 @@ def contiguous_rows(a: GivenArray) -> GivenArray:
 def plain(a: Any) -> Array:
     """Return an array that C takes as it is, no subclass: itself, a view or a copy."""
     return aligned(np.asarray(a, order="C"))
+
+
+def taken(found: Result | None) -> Result:
+    """Return what C made of arrays that were checked; refuse one that is not what it claims."""
+    if found is None:
+        raise ValueError("buffer: an array has not the shape or the kind of numbers that it claims")
+    return found

@@ -6,7 +6,7 @@ from .. import _checks, _core, activations
 from .._arrays import Array
 from .._core import DenseCache
 from ..activations import Activation
-from ._shared import documented, plain
+from ._shared import documented, plain, taken
 
 
 def _number(activation: str | Activation) -> int | None:
@@ -32,8 +32,7 @@ def dense_forward(
     if found is None:
         _checks.dense_forward(x, kernel, bias, activation)
         arrays = plain(x), plain(kernel), None if bias is None else plain(bias)
-        found = _core.dense_forward(*arrays, number or 0, training)
-        assert found is not None
+        found = taken(_core.dense_forward(*arrays, number or 0, training))
     if number is not None:
         return found
     pre, cache = found
@@ -60,6 +59,5 @@ def dense_backward(
     if out is not None:
         _checks.dense_gradients(out, cache.kernel.shape, cache.has_bias, cache.x.dtype)
         into = plain(out[0]), None if out[1] is None else plain(out[1])
-    found = _core.dense_backward(plain(dy), cache, into)
-    assert found is not None
+    found = taken(_core.dense_backward(plain(dy), cache, into))
     return found if out is None else (found[0], *out)

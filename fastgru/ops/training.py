@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import _checks, _core
 from .._arrays import Array
-from ._shared import documented, plain
+from ._shared import documented, plain, taken
 
 
 @documented
@@ -14,9 +14,10 @@ def binary_crossentropy(
     found = _core.binary_crossentropy(y_true, y_pred, from_logits)
     if found is None:
         _checks.binary_crossentropy(y_true, y_pred)
-        _checks.labels_in_range(y_true)
         found = _core.binary_crossentropy(plain(y_true), plain(y_pred), from_logits)
-        assert found is not None
+        if found is None:
+            _checks.labels_in_range(y_true)
+        return taken(found)
     return found
 
 
@@ -37,6 +38,6 @@ def adam_update(
     if not _core.adam(parameters, gradients, m, v, step, *rates):
         step, *numbers, _ = _checks.adam_update(parameters, gradients, m, v, step, *rates)
         p, first, second = parameters.copy(), m.copy(), v.copy()
-        done = _core.adam(plain(p), plain(gradients), plain(first), plain(second), step, *numbers)
-        assert done
+        arrays = plain(p), plain(gradients), plain(first), plain(second)
+        taken(_core.adam(*arrays, step, *numbers))
         parameters[...], m[...], v[...] = p, first, second

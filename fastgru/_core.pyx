@@ -2,7 +2,7 @@
 """The bridge to the C core: buffers in, GIL released, one C call, status to exception.
 
 Its callers are fastgru.ops. Arrays that C can take as they are, right in class, kind, shape and layout, are told
-here from their buffers: most operations return None for any others, and only then does the caller check them in
+here from their buffers: the operations return None for any others, and only then does the caller check them in
 Python, to raise an error with a message or to convert. The recurrent operations' callers ask first; tested again is
 what memory safety rests on: that each buffer is large enough and has the layout that the C call expects.
 """
@@ -892,22 +892,28 @@ def adam(parameters, gradients, m, v, step, learning_rate, beta_1, beta_2, epsil
     return True
 
 
-def elementwise(str name, x, y, Py_ssize_t count, Py_ssize_t item):
-    """Write exp, sigmoid or tanh of x into y."""
+def elementwise(str name, x):
+    """Return exp, sigmoid or tanh of each number."""
     cdef Views views
-    cdef const fastgru_kernels *table = kernels_for(item)
-    cdef void *from_
+    cdef Py_buffer *given
+    cdef const fastgru_kernels *table
     cdef void *to
+    cdef ptrdiff_t count
     cdef void (*function)(ptrdiff_t, const void *, void *) noexcept nogil
-    function = table.exp if name == "exp" else table.sigmoid if name == "sigmoid" else table.tanh
     views.count = 0
     try:
-        from_ = contiguous(&views, x, count * item)
-        to = written(&views, y, count * item)
+        given = plain(&views, x, -1)
+        if given == NULL:
+            return None
+        table, count = kernels_for(given.itemsize), given.len // given.itemsize
+        function = table.exp if name == "exp" else table.sigmoid if name == "sigmoid" else table.tanh
+        y = new(x.shape, given)
+        to = written(&views, y, given.len)
         with nogil:
-            function(count, from_, to)
+            function(count, given.buf, to)
     finally:
         release(&views)
+    return y
 
 
 # ---- at import -----------------------------------------------------------------------------------------------

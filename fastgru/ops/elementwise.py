@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .. import _checks, _core
 from .._arrays import Array
-from ._shared import contiguous, documented
+from ._shared import documented, plain, taken
 
 
 @documented
@@ -25,7 +23,8 @@ def tanh(x: Array) -> Array:
 
 
 def _elementwise(name: str, x: Array) -> Array:
-    dtype = _checks.floating("x", x)
-    y = np.empty(x.shape, dtype)
-    _core.elementwise(name, contiguous(x), y, x.size, dtype.itemsize)
+    y = _core.elementwise(name, x)
+    if y is None:
+        _checks.floating("x", x)
+        y = taken(_core.elementwise(name, plain(x)))
     return y

@@ -97,6 +97,13 @@ INLINE ptrdiff_t operand_size(int tiles, ptrdiff_t row_count, ptrdiff_t columns)
     return tiles ? right : maximum(right, lines_size(row_count, columns));
 }
 
+/* A member's operands of products over the rows of a chunk. */
+typedef struct {
+    REAL *derivatives[MOST_BLOCKS];                   /* each group of blocks */
+    REAL *inputs[MOST_BLOCKS], *befores[MOST_BLOCKS]; /* x and h: for all gates, or for each */
+    REAL *resets;                                     /* r * h */
+} operands;
+
 typedef struct {
     const fastgru_backward *args;
     const shape *shape;
@@ -108,11 +115,11 @@ typedef struct {
     REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */
     REAL *candidate_transposed;                                  /* GRU, reset before: U_n's */
     REAL *derivatives;                                           /* rows of a chunk */
-    REAL *packed[MOST_BLOCKS]; /* the same in panels, for each group of blocks */
-    REAL *inputs;  /* the chunk's rows of x, for each gate with its own dropout, where they are
+    REAL *inputs;   /* the chunk's rows of x, for each gate with its own dropout, where they are
                       scattered or scaled */
-    REAL *befores; /* and of h, likewise */
-    REAL *packed_inputs, *packed_befores, *packed_resets; /* lines of these, and of r * h */
+    REAL *befores;  /* and of h, likewise */
+    REAL *operands; /* each member's */
+    ptrdiff_t operands_size;
     REAL *dx;         /* a product, before it is scaled or scattered */
     REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
     REAL *dc;         /* LSTM: likewise */
@@ -126,6 +133,19 @@ typedef struct {
 INLINE int copies_inputs(const shape *s) { return places_of(s) || s->input_copies; }
 INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
 
+static REAL *lay_out_operands(operands *o, const shape *s, ptrdiff_t row_count, REAL *buffer) {
+    const int tiles = chunks_use_tiles(s);
+    const ptrdiff_t h = s->units, size_of_x = operand_size(tiles, row_count, s->inputs);
+    const ptrdiff_t size_of_h = operand_size(tiles, row_count, h);
+    blocks groups[MOST_BLOCKS];
+    for (int g = groups_of_blocks(s, groups); g-- > 0;)
+        o->derivatives[g] = take(&buffer, operand_size(tiles, row_count, groups[g].count * h));
+    for (int k = 0; k < maximum(1, s->input_copies); k++) o->inputs[k] = take(&buffer, size_of_x);
+    for (int k = 0; k < maximum(1, s->state_copies); k++) o->befores[k] = take(&buffer, size_of_h);
+    o->resets = take(&buffer, resets_before(s) ? size_of_h : 0);
+    return buffer;
+}
+
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REAL *buffer) {
     const int by_chunk = chunks_use_tiles(s), by_step = steps_use_tiles(s);
@@ -136,16 +156,14 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
         b->u_transposed[g] = take(&buffer, right_size(by_step, groups[g].count * h, h));
     for (int g = groups_of_w(s, groups); g-- > 0;)
         b->w_transposed[g] = take(&buffer, right_size(by_chunk, groups[g].count * h, s->inputs));
-    for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        b->packed[g] = take(&buffer, operand_size(by_chunk, chunk, groups[g].count * h));
     b->candidate_transposed = take(&buffer, resets_before(s) ? right_size(by_step, h, h) : 0);
     b->derivatives = take(&buffer, chunk * derivatives_stride(s));
     const ptrdiff_t inputs = maximum(1, s->input_copies), states = maximum(1, s->state_copies);
     b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
     b->befores = take(&buffer, copies_states(s) ? chunk * states * stride_of_units(s) : 0);
-    b->packed_inputs = take(&buffer, inputs * operand_size(by_chunk, chunk, s->inputs));
-    b->packed_befores = take(&buffer, states * operand_size(by_chunk, chunk, h));
-    b->packed_resets = take(&buffer, resets_before(s) ? operand_size(by_chunk, chunk, h) : 0);
+    operands o;
+    b->operands_size = lay_out_operands(&o, s, chunk, buffer) - buffer;
+    b->operands = take(&buffer, threads * b->operands_size);
     b->dx = take(&buffer, s->schedule || s->input_copies ? chunk * row_stride(s->inputs) : 0);
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);

@@ -106,109 +106,108 @@ static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
     return rows_at(b->states + states_before(s, c->first_step) * hs, hs);
 }
 
-/* Rows [first, last) of `total`, as the left-hand side of a product with their transpose, or as the right-hand side. */
-static void prepare_operand(const shape *s, int left, const rows *from, ptrdiff_t first,
-                            ptrdiff_t last, ptrdiff_t columns, REAL *to, ptrdiff_t total) {
-    if (chunks_use_tiles(s)) split_lines(from, first, last, columns, left, to, total);
-    else if (left) pack_lines(from, first, last, columns, to, total);
-    else pack_rows(from, first, last, columns, to, total);
+/* The weights' gradients are sums over the rows of a chunk: A^T D, where A is x or h; transposed, D^T A. Each member makes
+ * some of their rows, which it needs some columns of the left operand for, and all of the right one. It makes both ready
+ * for itself: what another has made would have to come out of that one's caches, which takes longer. */
+INLINE int derivatives_are_left(const shape *s) { return s->transposes_gradients; }
+
+static void part_of_left(const shape *s, const share *part, ptrdiff_t columns, ptrdiff_t *first,
+                         ptrdiff_t *last) {
+    part_of(columns, chunks_use_tiles(s) ? TILE_DEPTH : MOST_ROWS, part->member, part->members,
+            first, last);
 }
 
-/* Before the products, the member's share of the rows: the derivatives, and x and h, ready for them. */
-static chunk prepare_chunk(const backward_pass *b, const share *part, ptrdiff_t first_step,
-                           ptrdiff_t end) {
+/* The member's columns of some rows, as the left operand; or all, as the right one. */
+static void prepare_operand(const shape *s, const share *part, int left, rows from,
+                            ptrdiff_t row_count, ptrdiff_t columns, REAL *to) {
+    ptrdiff_t first = 0, last = columns;
+    if (left) part_of_left(s, part, columns, &first, &last);
+    from.data += first;
+    if (chunks_use_tiles(s)) split_lines(&from, 0, row_count, last - first, left, to, row_count);
+    else if (left) pack_lines(&from, 0, row_count, last - first, to, row_count);
+    else pack_rows(&from, 0, row_count, last - first, to, row_count);
+}
+
+static operands prepare_chunk(backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
-    const ptrdiff_t h = s->units, total = offset_of(s, end) - offset_of(s, first_step);
-    const int tiles = chunks_use_tiles(s), transposed = s->transposes_gradients;
-    const chunk c = {first_step, end, total, end < step_count(s)};
-    ptrdiff_t first, last;
-    part_of(total, tiles ? TILE_DEPTH : 1, part->member, part->members, &first, &last);
+    const ptrdiff_t h = s->units, total = c->row_count;
+    const int left = derivatives_are_left(s);
+    operands o;
+    lay_out_operands(&o, s, total, b->operands + part->member * b->operands_size);
+    if (copies_inputs(s) || copies_states(s)) {
+        ptrdiff_t first, last;
+        part_of(total, 1, part->member, part->members, &first, &last);
+        copy_rows(b, c, first, last);
+        fastgru_wait(&b->ready, part->members);
+    }
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        prepare_operand(s, transposed,
-                        &(rows){b->derivatives + groups[g].first * h, PTRDIFF_MAX, b->stride, 0},
-                        first, last, groups[g].count * h, b->packed[g], total);
-    if (copies_inputs(s) || copies_states(s)) copy_rows(b, &c, first, last);
-    for (int k = 0; k < maximum(1, s->input_copies); k++) {
-        const rows x = rows_of_inputs(b, &c, k);
-        prepare_operand(s, !transposed, &x, first, last, s->inputs,
-                        b->packed_inputs + k * operand_size(tiles, total, s->inputs), total);
-    }
-    for (int k = 0; k < maximum(1, s->state_copies); k++) {
-        const rows before = rows_of_befores(b, &c, k);
-        prepare_operand(s, !transposed, &before, first, last, h,
-                        b->packed_befores + k * operand_size(tiles, total, h), total);
-    }
+        prepare_operand(s, part, left, rows_at(b->derivatives + groups[g].first * h, b->stride),
+                        total, groups[g].count * h, o.derivatives[g]);
+    for (int k = 0; k < maximum(1, s->input_copies); k++)
+        prepare_operand(s, part, !left, rows_of_inputs(b, c, k), total, s->inputs, o.inputs[k]);
+    for (int k = 0; k < maximum(1, s->state_copies); k++)
+        prepare_operand(s, part, !left, rows_of_befores(b, c, k), total, h, o.befores[k]);
     if (resets_before(s)) {
-        const ptrdiff_t at = offset_of(s, first_step) - offset_of(s, b->cached_from);
-        const rows resets =
-            rows_at(b->cache + at * cached_row(s) + CACHED_Q * b->units_stride, cached_row(s));
-        prepare_operand(s, !transposed, &resets, first, last, h, b->packed_resets, total);
+        const ptrdiff_t at = offset_of(s, c->first_step) - offset_of(s, b->cached_from);
+        const REAL *resets = b->cache + at * cached_row(s) + CACHED_Q * b->units_stride;
+        prepare_operand(s, part, !left, rows_at(resets, cached_row(s)), total, h, o.resets);
     }
-    return c;
+    return o;
 }
 
-/* The member's rows of C (+)= A^T D, over all rows of the chunk; D: a group of blocks of the derivatives, the first of them
- * of this gate. Transposed: C (+)= D^T A. */
-static void sum_over_rows(const backward_pass *b, const share *part, REAL *a, ptrdiff_t width,
-                          const chunk *c, int group, int block_count, int gate, REAL *to) {
+/* The member's rows of a gradient, from where the columns of `gate` stand in it: C (+)= A^T D or D^T A. */
+static void sum_over_rows(const backward_pass *b, const share *part, const chunk *c, REAL *a,
+                          ptrdiff_t a_columns, REAL *d, ptrdiff_t d_columns, int gate, REAL *to) {
     const shape *s = b->shape;
-    const ptrdiff_t columns = block_count * s->units, at = place_of_gate(s, gate) * s->units;
-    const int transposed = s->transposes_gradients, tiles = chunks_use_tiles(s);
-    REAL *left = transposed ? b->packed[group] : a, *right = transposed ? a : b->packed[group];
-    const rows sums =
-        transposed ? rows_at(to + at * width, width) : rows_at(to + at, gates_of(s) * s->units);
+    const int swapped = derivatives_are_left(s);
+    const ptrdiff_t at = place_of_gate(s, gate) * s->units;
+    const rows sums = swapped ? rows_at(to + at * a_columns, a_columns)
+                              : rows_at(to + at, gates_of(s) * s->units);
     ptrdiff_t first, last;
-    part_of(transposed ? columns : width, tiles ? TILE_DEPTH : MOST_ROWS, part->member,
-            part->members, &first, &last);
-    if (tiles)
+    part_of_left(s, part, swapped ? d_columns : a_columns, &first, &last);
+    const rows mine = rows_at(row(&sums, first), sums.stride);
+    if (chunks_use_tiles(s))
         multiply_split(&(split_product){
-            .a_pieces = left,
-            .c = sums,
-            .first = first,
-            .last = last,
-            .b_pieces = right,
+            .a_pieces = swapped ? d : a,
+            .c = mine,
+            .last = last - first,
+            .b_pieces = swapped ? a : d,
             .depth = c->row_count,
-            .columns = transposed ? width : columns,
+            .columns = swapped ? a_columns : d_columns,
             .accumulate = c->accumulate,
         });
     else
         multiply_packed(&(packed_product){
-            .a = {.data = left},
+            .a = {.data = swapped ? d : a},
             .transposed = 1,
-            .c = sums,
-            .first = first,
-            .last = last,
-            .b = right,
+            .c = mine,
+            .last = last - first,
+            .b = swapped ? a : d,
             .depth = c->row_count,
-            .columns = transposed ? width : columns,
+            .columns = swapped ? a_columns : d_columns,
             .vectors = PLAIN,
             .accumulate = c->accumulate,
         });
 }
 
-/* What U's rows of gradients are summed from: the states before, or r * h for the candidate, reset before. */
-static REAL *states_met(const backward_pass *b, const chunk *c, int gate) {
-    const shape *s = b->shape;
-    if (resets_before(s) && gate == N) return b->packed_resets;
-    const int copy = s->state_copies > 1 ? gate : 0;
-    return b->packed_befores + copy * operand_size(chunks_use_tiles(s), c->row_count, s->units);
-}
-
-static void weight_gradients(const backward_pass *b, const share *part, const chunk *c) {
+static void weight_gradients(const backward_pass *b, const share *part, const chunk *c,
+                             const operands *o) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units;
-    REAL *dw = b->args->dkernel, *du = b->args->drecurrent;
     blocks groups[MOST_BLOCKS];
     const int count = groups_of_blocks(s, groups);
     for (int g = 0; g < count; g++) {
         const int of_w = gate_of_w(s, groups[g].first), of_u = gate_of_u(s, groups[g].first);
-        const int copy = s->input_copies > 1 ? of_w : 0;
-        REAL *x =
-            b->packed_inputs + copy * operand_size(chunks_use_tiles(s), c->row_count, s->inputs);
-        if (of_w >= 0) sum_over_rows(b, part, x, s->inputs, c, g, groups[g].count, of_w, dw);
-        if (of_u >= 0)
-            sum_over_rows(b, part, states_met(b, c, of_u), h, c, g, groups[g].count, of_u, du);
+        const ptrdiff_t columns = groups[g].count * h;
+        REAL *d = o->derivatives[g];
+        REAL *x = o->inputs[s->input_copies > 1 && of_w >= 0 ? of_w : 0];
+        /* What U's gradients are summed from: the states before, or r * h for the candidate, reset before. */
+        REAL *before = resets_before(s) && of_u == N
+                           ? o->resets
+                           : o->befores[s->state_copies > 1 && of_u >= 0 ? of_u : 0];
+        if (of_w >= 0) sum_over_rows(b, part, c, x, s->inputs, d, columns, of_w, b->args->dkernel);
+        if (of_u >= 0) sum_over_rows(b, part, c, before, h, d, columns, of_u, b->args->drecurrent);
     }
 }
 

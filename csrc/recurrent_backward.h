@@ -140,9 +140,10 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
         step_back(b, &t);
     }
     fastgru_wait(&b->ready, members);
-    const chunk c = prepare_chunk(b, part, first, end);
-    fastgru_wait(&b->ready, members);
-    weight_gradients(b, part, &c);
+    const chunk c = {first, end, offset_of(b->shape, end) - offset_of(b->shape, first),
+                     end < step_count(b->shape)};
+    const operands o = prepare_chunk(b, part, &c);
+    weight_gradients(b, part, &c, &o);
     bias_gradients(b, part, &c);
     input_gradients(b, part, &c);
     fastgru_wait(&b->ready, members);

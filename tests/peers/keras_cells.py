@@ -105,7 +105,8 @@ def make_layer(case: RecurrentCase, a: dict[str, torch.Tensor]) -> Any:
 
     A positive dropout rate has it ask for a mask.
     """
-    options = {k: getattr(case, k) for k in case.choices if k != "update_gate"}
+    ours = ("update_gate", "gate_order")
+    options = {k: getattr(case, k) for k in case.choices if k not in ours}
     layer = _LAYERS[case.cell](
         case.H,
         activation=case.activation,

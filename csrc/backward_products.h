@@ -167,18 +167,8 @@ static void sum_over_rows(const backward_pass *b, const share *part, const chunk
     ptrdiff_t first, last;
     part_of_left(s, part, swapped ? d_columns : a_columns, &first, &last);
     const rows mine = rows_at(row(&sums, first), sums.stride);
-    if (chunks_use_tiles(s))
-        multiply_split(&(split_product){
-            .a_pieces = swapped ? d : a,
-            .c = mine,
-            .last = last - first,
-            .b_pieces = swapped ? a : d,
-            .depth = c->row_count,
-            .columns = swapped ? a_columns : d_columns,
-            .accumulate = c->accumulate,
-        });
-    else
-        multiply_packed(&(packed_product){
+    multiply_ready(
+        &(packed_product){
             .a = {.data = swapped ? d : a},
             .transposed = 1,
             .c = mine,
@@ -188,7 +178,8 @@ static void sum_over_rows(const backward_pass *b, const share *part, const chunk
             .columns = swapped ? a_columns : d_columns,
             .vectors = PLAIN,
             .accumulate = c->accumulate,
-        });
+        },
+        chunks_use_tiles(s), NULL);
 }
 
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c,
@@ -265,19 +256,8 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
         ptrdiff_t first, last;
         part_of(c->row_count, tiles ? TILE_DEPTH : MOST_ROWS, part->member, part->members, &first,
                 &last);
-        if (tiles)
-            multiply_split(&(split_product){
-                .a = from,
-                .c = to,
-                .first = first,
-                .last = last,
-                .b_pieces = b->w_transposed[g],
-                .depth = groups[g].count * s->units,
-                .columns = s->inputs,
-                .scratch = b->scratch + part->member * SPLIT_SCRATCH,
-            });
-        else
-            multiply_packed(&(packed_product){
+        multiply_ready(
+            &(packed_product){
                 .a = from,
                 .c = to,
                 .first = first,
@@ -286,7 +266,8 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
                 .depth = groups[g].count * s->units,
                 .columns = s->inputs,
                 .vectors = PLAIN,
-            });
+            },
+            tiles, b->scratch + part->member * SPLIT_SCRATCH);
         if (!in_place) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
     }
 }

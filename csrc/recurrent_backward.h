@@ -30,31 +30,20 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
                                  const REAL *transposed, REAL *to, int accumulate) {
     const share *part = t->part;
     const ptrdiff_t depth = group.count * b->shape->units;
-    if (b->steps_use_tiles) {
-        multiply_split(&(split_product){
+    const ptrdiff_t first = part->first_unit;
+    multiply_ready(
+        &(packed_product){
             .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
-            .c = rows_at(to + part->first_unit, b->units_stride),
+            .c = rows_at(to + first, b->units_stride),
             .first = t->first,
             .last = t->last,
-            .b_pieces = transposed + pieces_size(part->first_unit, depth),
+            .b = transposed + right_size(b->steps_use_tiles, depth, first),
             .depth = depth,
-            .columns = part->last_unit - part->first_unit,
+            .columns = part->last_unit - first,
+            .vectors = PLAIN,
             .accumulate = accumulate,
-            .scratch = b->scratch + part->member * SPLIT_SCRATCH,
-        });
-        return;
-    }
-    multiply_packed(&(packed_product){
-        .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
-        .c = rows_at(to + part->first_unit, b->units_stride),
-        .first = t->first,
-        .last = t->last,
-        .b = transposed + part->first_unit * depth,
-        .depth = depth,
-        .columns = part->last_unit - part->first_unit,
-        .vectors = PLAIN,
-        .accumulate = accumulate,
-    });
+        },
+        b->steps_use_tiles, b->scratch + part->member * SPLIT_SCRATCH);
 }
 
 /* dh becomes, or receives, what the derivatives carry back through U. */

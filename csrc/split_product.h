@@ -312,4 +312,24 @@ static void split_stacked(const stacked *m, ptrdiff_t k, ptrdiff_t column, ptrdi
 static void multiply_split(const split_product *m) { (void)m; }
 #endif
 
+/* A product whose right-hand side, and left-hand side if it is transposed, are ready for tiles, or packed. */
+INLINE void multiply_ready(const packed_product *m, int tiles, REAL *scratch) {
+    if (!tiles) {
+        multiply_packed(m);
+        return;
+    }
+    multiply_split(&(split_product){
+        .a = m->a,
+        .a_pieces = m->transposed ? m->a.data : NULL,
+        .b_pieces = m->b,
+        .c = m->c,
+        .first = m->first,
+        .last = m->last,
+        .depth = m->depth,
+        .columns = m->columns,
+        .accumulate = m->accumulate,
+        .scratch = scratch,
+    });
+}
+
 #endif

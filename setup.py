@@ -29,9 +29,11 @@ LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 KERNELS = Path("csrc/kernels.c")
 # Contraction is off because the compiler's choice of fused operations varies with inlining, and
-# with it the bits of the results; link-time optimisation, because it inlines across objects.
+# with it the bits of the results; link-time optimisation, because it inlines across objects. Where
+# the kernel's loops begin would otherwise vary, by up to 3 % of the time, with what stands before.
 FLAGS = (
-    "-O3 -std=gnu11 -ffp-contract=off -fno-math-errno -fno-lto -fvisibility=hidden -Wall -Wextra"
+    "-O3 -std=gnu11 -ffp-contract=off -fno-math-errno -fno-lto -falign-loops=32 "
+    "-fvisibility=hidden -Wall -Wextra"
 )
 
 AVX2 = "-mavx2 -mfma"

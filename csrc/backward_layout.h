@@ -73,7 +73,7 @@ static int groups_of_w(const shape *s, blocks *groups) {
 
 /* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. In pieces
  * for matrix tiles they are larger. */
-INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 512) ? 128 : 256; }
+INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 256) ? 128 : 256; }
 
 /* Whether the products go through matrix tiles: those of a chunk, if it fills some, and those of a step, if U comes
  * from L2 or meets so many rows that it may come from further away: its pieces are half as large again. The answer does
@@ -84,7 +84,7 @@ INLINE int chunks_use_tiles(const shape *s) {
 INLINE int steps_use_tiles(const shape *s) {
     const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
     return USE_TILES(chunks_use_tiles(s) && s->batch >= TILE_LINES &&
-                     (bytes_of_u <= 3 << 19 || s->batch >= 4 * TILE_LINES));
+                     (bytes_of_u <= 3 << 19 || s->batch >= 2 * TILE_LINES));
 }
 
 /* Elements of a right-hand side, and of an operand of a sum over rows, ready for products. Gradients of weights come out

@@ -83,8 +83,8 @@ INLINE ptrdiff_t rows_in_a_chunk(const shape *s, ptrdiff_t most_rows) {
 /* Whether input projections go through matrix tiles. All batches of a layer must, or a row's bits would depend on those
  * beside it; so they do where W is large: where it is small, a single row would lose more than a batch gains. */
 INLINE int inputs_use_tiles(const shape *s) {
-    return USE_TILES(gates_of(s) * s->units * s->inputs * (ptrdiff_t)sizeof(REAL) >= 1 << 19 &&
-                     s->inputs >= TILE_DEPTH);
+    return USE_TILES(gates_of(s) * s->units * s->inputs * (ptrdiff_t)sizeof(REAL) >= 3 << 15 &&
+                     s->inputs >= 2 * TILE_DEPTH);
 }
 
 /* ---- packed weights: W, then U, vectors of the gates of the same units side by side ---------------------------

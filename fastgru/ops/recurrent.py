@@ -82,7 +82,7 @@ def gru_forward(
             activation=activation, recurrent_activation=recurrent_activation,
             input_dropout=input_dropout, recurrent_dropout=recurrent_dropout,
             go_backwards=go_backwards, return_sequences=return_sequences, training=training,
-            batch_sizes=batch_sizes, gate_order=gate_order,
+            batch_sizes=batch_sizes, recompute=recompute, gate_order=gate_order,
         )  # fmt: skip
     if not isinstance(kernel, PackedGRU):
         assert recurrent_kernel is not None
@@ -139,6 +139,7 @@ def lstm_forward(
             recurrent_activation=recurrent_activation, input_dropout=input_dropout,
             recurrent_dropout=recurrent_dropout, go_backwards=go_backwards,
             return_sequences=return_sequences, training=training, batch_sizes=batch_sizes,
+            recompute=recompute,
         )  # fmt: skip
     if not isinstance(kernel, PackedLSTM):
         assert recurrent_kernel is not None
@@ -187,6 +188,7 @@ def simple_rnn_forward(
             masked_output=masked_output, activation=activation, input_dropout=input_dropout,
             recurrent_dropout=recurrent_dropout, go_backwards=go_backwards,
             return_sequences=return_sequences, training=training, batch_sizes=batch_sizes,
+            recompute=recompute,
         )  # fmt: skip
     if not isinstance(kernel, PackedSimpleRNN):
         assert recurrent_kernel is not None

@@ -106,9 +106,10 @@ def gru_forward(
         What z = 1 means: keep the old state (Keras, PyTorch, ONNX), or replace it by the candidate
         (Chung et al. 2014).
     activation : str or Activation, default "tanh"
-        Activation of the candidate.
+        Activation of the candidate. softmax, log_softmax and functions of your own run on
+        NumPy, in the compiled operations too.
     recurrent_activation : str or Activation, default "sigmoid"
-        Activation of both gates.
+        Activation of both gates; the same holds.
     input_dropout : array (B, I) or (3, B, I), optional
         Factors on x, the same at every step; already scaled by 1 / (1 - rate). Three of them: one
         for each gate z, r, n.
@@ -128,7 +129,7 @@ def gru_forward(
         these numbers. Goes neither with mask nor with go_backwards: reverse the sequences instead.
     recompute : bool, default False
         Whether training keeps the states only and the backward pass computes the gates again, which
-        takes less memory and gives the same bits. Here, all is kept anyway.
+        takes less memory and gives the same bits. Whatever runs on NumPy keeps all anyway.
     gate_order : {"zrn", "rzn"}, default "zrn"
         The order of the gates in kernels and biases, and so in their gradients: Keras' and ONNX',
         or PyTorch's and cuDNN's. Factors of dropout are in the order z, r, n always.
@@ -149,8 +150,6 @@ def gru_forward(
         the other `reset_after` or `gate_order`.
     TypeError
         For a wrong type or dtype.
-    NotImplementedError
-        For an option that these operations do not serve. The reference serves all.
 
     References
     ----------

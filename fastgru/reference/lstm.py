@@ -99,8 +99,9 @@ def lstm_forward(
         whatever h0 is), or zero.
     activation : str or Activation, default "tanh"
         Activation of the candidate g, and of the cell state where h' shows it.
+        softmax, log_softmax and functions of your own run on NumPy, in the compiled operations too.
     recurrent_activation : str or Activation, default "sigmoid"
-        Activation of the gates i, f and o.
+        Activation of the gates i, f and o; the same holds.
     input_dropout : array (B, I) or (4, B, I), optional
         Factors on x, the same at every step; already scaled by 1 / (1 - rate). Four of them: one
         for each gate i, f, g, o.
@@ -119,7 +120,7 @@ def lstm_forward(
         these numbers. Goes neither with mask nor with go_backwards: reverse the sequences instead.
     recompute : bool, default False
         Whether training keeps the states only and the backward pass computes the gates again, which
-        takes less memory and gives the same bits. Here, all is kept anyway.
+        takes less memory and gives the same bits. Whatever runs on NumPy keeps all anyway.
 
     Returns
     -------

@@ -80,6 +80,7 @@ def simple_rnn_forward(
         What y holds at masked steps: the previous output (zero before the first valid step,
         whatever h0 is), or zero.
     activation : str or Activation, default "tanh"
+        softmax, log_softmax and functions of your own run on NumPy, in the compiled operations too.
     input_dropout : array (B, I), optional
         Factors on x, the same at every step; already scaled by 1 / (1 - rate).
     recurrent_dropout : array (B, H), optional
@@ -97,7 +98,7 @@ def simple_rnn_forward(
         these numbers. Goes neither with mask nor with go_backwards: reverse the sequences instead.
     recompute : bool, default False
         Whether training keeps the states only, where it could keep more: less memory, the same
-        bits. Here, all is kept anyway.
+        bits. Whatever runs on NumPy keeps all anyway.
 
     Returns
     -------

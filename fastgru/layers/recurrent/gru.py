@@ -17,9 +17,9 @@ class GRU(Recurrent):
     units : int
         H, the size of the state.
     activation : str or Activation, default "tanh"
-        Of the candidate.
+        Of the candidate. softmax, log_softmax and functions of your own run on NumPy, slower.
     recurrent_activation : str or Activation, default "sigmoid"
-        Of both gates.
+        Of both gates; the same holds.
     use_bias : bool, default True
         Whether there are biases.
     kernel_initializer : str or Initializer, default "glorot_uniform"

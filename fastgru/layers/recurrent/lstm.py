@@ -19,9 +19,10 @@ class LSTM(Recurrent):
     units : int
         H, the size of each of the two states: h, the output, and c, the memory.
     activation : str or Activation, default "tanh"
-        Of the candidate, and of the memory on its way to the output.
+        Of the candidate, and of the memory on its way to the output. softmax, log_softmax and
+        functions of your own run on NumPy, slower.
     recurrent_activation : str or Activation, default "sigmoid"
-        Of the three gates.
+        Of the three gates; the same holds.
     use_bias : bool, default True
         Whether there are biases.
     kernel_initializer : str or Initializer, default "glorot_uniform"

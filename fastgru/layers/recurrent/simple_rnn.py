@@ -17,7 +17,7 @@ class SimpleRNN(Recurrent):
     units : int
         H, the size of the state.
     activation : str or Activation, default "tanh"
-        Of the state.
+        Of the state. softmax, log_softmax and functions of your own run on NumPy, slower.
     use_bias : bool, default True
         Whether there is a bias.
     kernel_initializer : str or Initializer, default "glorot_uniform"

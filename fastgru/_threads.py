@@ -16,6 +16,8 @@ from . import _core
 
 __all__ = ["get_num_threads", "set_num_threads"]
 
+MOST_THREADS = 64  # as MOST_MEMBERS in csrc/team.c
+
 _lock = threading.Lock()
 _chosen = 1
 _sharers = 0  # how many callers are inside of `shared_threads`
@@ -29,14 +31,15 @@ def get_num_threads() -> int:
 def set_num_threads(count: int) -> None:
     """Let each call of the compiled operations use at most so many threads.
 
-    Work that is too small to share runs on the calling thread alone. The results have the same
-    bits at any number of threads.
+    Work that is too small to share runs on the calling thread alone, and on Windows all work does.
+    The results have the same bits at any number of threads.
 
     Parameters
     ----------
     count : int
-        At least 1. The default is taken from the environment (FASTGRU_NUM_THREADS, then
-        OMP_NUM_THREADS), or else the number of processors that this process may use.
+        At least 1; more than 64 count as 64. The default is taken from the environment
+        (FASTGRU_NUM_THREADS, then OMP_NUM_THREADS), or else the number of processors that this
+        process may use.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def set_num_threads(count: int) -> None:
         raise ValueError(f"count: expected at least 1, got {number}")
     global _chosen
     with _lock:
-        _chosen = min(number, 64)
+        _chosen = min(number, MOST_THREADS)
         if not _sharers:
             _core.set_threads(_chosen)
 
@@ -139,7 +142,7 @@ def _cgroup_processors() -> int:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return max(1, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError):  # no such file, or no limit ("max")
-        return 64
+        return MOST_THREADS
 
 
 set_num_threads(default_num_threads())

@@ -330,10 +330,11 @@ def threads() -> Iterator[None]:
 def test_any_number_of_threads_gives_the_same_bits(case: RecurrentCase, isa: str):
     for variant in variants(case):
         fastgru.set_num_threads(1)
-        alone = run_recurrent(ops, variant)
+        alone, inferred = run_recurrent(ops, variant), outputs(variant)
         for count, recompute in ((2, False), (3, True)):
             fastgru.set_num_threads(count)
             same_results(run_recurrent(ops, replace(variant, recompute=recompute)), alone)
+            same(outputs(variant), inferred)
 
 
 @pytest.mark.usefixtures("threads")

@@ -122,7 +122,7 @@ def checked_path(filepath: str | os.PathLike[str]) -> Path:
 
 
 def _write_npz(path: Path, archive: Archive) -> None:
-    with open(path, "x+b") as file:
+    with open(path, "w+b") as file:
         np.savez(file, **archive.arrays)  # type: ignore[arg-type]
         if archive.text is not None:
             with zipfile.ZipFile(file, "a") as members:

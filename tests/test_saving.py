@@ -108,9 +108,12 @@ def test_threads_may_save_at_once(tmp_path):
     model.load_weights(path)
 
 
-def test_what_a_killed_save_left_does_not_stop_the_next(tmp_path):
-    (tmp_path / f".model.npz.{os.getpid()}.tmp").write_bytes(b"half")
+def test_what_a_killed_save_left_does_not_stop_the_next(tmp_path, monkeypatch):
+    """Not even one of the same number that drew the same name."""
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".model.npz.{os.getpid()}.00000000.tmp").write_bytes(b"half")
     make_model().save_weights(tmp_path / "model.npz")
+    assert os.listdir(tmp_path) == ["model.npz"]
     make_model().load_weights(tmp_path / "model.npz")
 
 

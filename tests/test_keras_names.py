@@ -123,25 +123,6 @@ assert fastgru.ops.__name__ == "fastgru.ops" and fastgru.reference.__name__ == "
         keras.Model(inputs=1, outputs=2)
 
 
-def test_version():
-    from fastgru import _version
-
-    assert keras.__version__ == _version.__version__ == "0.1.0"
-
-
-def test_importing_brings_in_little():
-    code = """
-import sys, numpy
-before = set(sys.modules)
-import fastgru
-print(*sorted(m.split(".")[0] for m in set(sys.modules) - before))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"tqdm", "keras", "torch", "scipy", "pandas", "matplotlib"} & set(
-        done.stdout.split()
-    )
-
-
 def test_running_without_progress_needs_no_tqdm():
     code = """
 import sys

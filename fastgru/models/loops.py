@@ -1,4 +1,4 @@
-"""The loops of fit, evaluate and predict."""
+"""The loops of fit and evaluate, and the work on one batch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The operations, compiled: the functions of `fastgru.reference`, run by the C core.
 
-Each validates its arguments, allocates its results and makes one call of the bridge. What an
+Each allocates its results and makes one call of the bridge. Arguments that the bridge does not take
+as they are get checked, to raise an error or to convert them, and the call is made again. What an
 operation computes is documented once, in `fastgru.reference`.
 """
 

@@ -25,7 +25,7 @@ def read(paths: Iterable[Path]) -> list[Record]:
     cells: dict[tuple[str, str, str, int], Record] = {}
     for path in paths:
         for line in path.read_text().splitlines():
-            record = {"cell": "gru"} | json.loads(line)  # early runs were of nothing else
+            record = json.loads(line)
             cells[record["cell"], record["job"], record["shape"], record["threads"]] = record
     return list(cells.values())
 
@@ -123,7 +123,7 @@ def spread(records: list[Record]) -> str:
     ]
     timed = [run for r in records for run in r["libraries"].values() if "rounds" in run]
     rounds = sorted({run["rounds"] for run in timed})
-    disturbed = sum(run.get("disturbed", 0) for run in timed) / sum(run["rounds"] for run in timed)
+    disturbed = sum(run["disturbed"] for run in timed) / sum(run["rounds"] for run in timed)
     return (
         f"Medians of {'/'.join(map(str, rounds))} rounds in turn; half of the rounds lie "
         f"within {statistics.median(widths):.1%} (the median cell), {max(widths):.0%} (the worst). "

@@ -14,7 +14,6 @@ import argparse
 import functools
 import os
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 import cells  # before NumPy
 from cases import RecurrentCase, assert_close, run_recurrent
+from timing import median_of_runs, pinned
 
 from fastgru import ops, reference
 from fastgru._bench import machine
@@ -71,14 +71,11 @@ class Point:
         return statistics.median(self.rounds)
 
 
-def points(sweep: Sweep, verify: bool) -> list[Point]:
+def points(sweep: Sweep) -> list[Point]:
     """Return the points of a sweep, verified."""
     made = []
     for case in map(sweep.case, sweep.sizes):
-        if verify:
-            assert_close(
-                run_recurrent(ops, case), run_recurrent(reference, case, "float64"), TOLERANCE
-            )
+        assert_close(run_recurrent(ops, case), run_recurrent(reference, case, "float64"), TOLERANCE)
         made.append(Point(getattr(case, sweep.letters[-1]), job(case)))
     return made
 
@@ -94,22 +91,11 @@ def job(case: RecurrentCase) -> Callable[[], object]:
     return run
 
 
-def median_of_runs(point: Point, seconds: float) -> float:
-    """Run a point for some seconds; return the median time of a run."""
-    clock, times = time.perf_counter, []
-    end = clock() + seconds
-    while len(times) < 3 or clock() < end:
-        start = clock()
-        point.run()
-        times.append(clock() - start)
-    return statistics.median(times[1:])
-
-
 def take_turns(found: list[Point], rounds: int, seconds: float) -> None:
     """Time all points in turn; tell how often others disturbed."""
     disturbed = 0
     for point in found * rounds:
-        turn = functools.partial(median_of_runs, point, seconds)
+        turn = functools.partial(median_of_runs, point.run, seconds)
         median, others = least_disturbed(turn, os.getpid())
         point.rounds.append(median)
         disturbed += others
@@ -160,12 +146,12 @@ def main() -> None:
     parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=list(SWEEPS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.05, help="of each size in a round")
-    parser.add_argument("--no-verify", action="store_true", help="skip what was verified before")
     options = parser.parse_args()
 
-    sweeps = {x: points(SWEEPS[x], not options.no_verify) for x in options.sweeps}
+    sweeps = {letter: points(SWEEPS[letter]) for letter in options.sweeps}
     for letter, found in sweeps.items():
-        take_turns(found, options.rounds, options.seconds)
+        with pinned(1):
+            take_turns(found, options.rounds, options.seconds)
         power = SWEEPS[letter].power
         unit = f"µs / {letter}{'²' if power == 2 else ''}"
         print(f"\n| {letter} | ms | {unit} |\n|---|---|---|")

@@ -16,6 +16,8 @@ import sys
 
 import one_thread  # noqa: F401  (inherited by the processes that are measured)
 
+from fastgru._bench.compare import readable
+
 IMPORTS = """
 import json, sys, time
 start = time.perf_counter()
@@ -74,13 +76,6 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
-def readable(name: str, value: float) -> str:
-    """Return a figure with its unit."""
-    if "memory" in name:
-        return f"{value / 1e6:.0f} MB"
-    return f"{1e3 * value:.3g} ms"
-
-
 def main() -> None:
     """Run each program in turn, round by round, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -101,7 +96,8 @@ def main() -> None:
             runs[name].append(run(*program))
     for name, figures in ((name, medians(measured)) for name, measured in runs.items()):
         for what, value in figures.items():
-            print(f"{name:8} {what:32} {readable(what, value)}")
+            text = f"{value / 1e6:.0f} MB" if "memory" in what else readable(value)
+            print(f"{name:8} {what:32} {text}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import cells  # before NumPy
 import grid
 import numpy as np
 from cases import RecurrentCase
-from options import median_of_runs, pinned
+from timing import median_of_runs, pinned
 
 from fastgru._bench.peers import fastgru_layer
 from fastgru._bench.quiet import least_disturbed

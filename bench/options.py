@@ -13,20 +13,18 @@ bold. What is not verified against the NumPy reference in float64 is not timed.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import os
 import statistics
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cells  # before NumPy
 import numpy as np
 from cases import GRID, RecurrentCase, assert_close, backward, forward
+from timing import median_of_runs, pinned
 
-import fastgru
 from fastgru import ops, reference
 from fastgru._bench import machine
 from fastgru._bench.quiet import least_disturbed
@@ -173,18 +171,6 @@ def take_turns(found: list[Variant], job: str, options: argparse.Namespace) -> N
         variant.rounds.append(seconds)
 
 
-def median_of_runs(run: Callable[[], Any], seconds: float) -> float:
-    """Run for some seconds; return the median time of a run, the first left out."""
-    clock, times = time.perf_counter, []
-    run()
-    end = clock() + seconds
-    while not times or clock() < end:
-        start = clock()
-        run()
-        times.append(clock() - start)
-    return statistics.median(times)
-
-
 class Table:
     """A Markdown table of the variants of one layer in one job: a row each, a column a shape."""
 
@@ -218,18 +204,6 @@ class Table:
         return "\n".join([*lines, "", f"Over the bar: {missed}." if missed else "All within."])
 
 
-@contextlib.contextmanager
-def pinned(threads: int) -> Iterator[None]:
-    """Let this process have so many threads on as many cores."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[:threads])
-    fastgru.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
 def parse() -> argparse.Namespace:
     """Return the command's options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -238,7 +212,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.03, help="of each variant in a round")
-    parser.add_argument("--no-verify", action="store_true", help="skip what was verified before")
     parser.add_argument(
         "--quick", action="store_true", help=f"{', '.join(QUICK)} only, three rounds, a minute"
     )
@@ -255,9 +228,11 @@ def main() -> None:
     for cell in options.cells:
         tables = {(n, job): Table(options.shapes) for n in options.threads for job in JOBS}
         for shape in options.shapes:
-            found = variants(cells.grid(cell)[shape])
-            if not options.no_verify:
-                found = [v for v in found if verified(v, shape)]
+            plain, *others = variants(cells.grid(cell)[shape])
+            if not verified(plain, shape):
+                print(f"{shape} is left out: there is nothing to compare with.", flush=True)
+                continue
+            found = [plain, *(v for v in others if verified(v, shape))]
             for (threads, job), table in tables.items():
                 those = [v for v in found if v.infers or job == "train"]
                 with pinned(threads):

@@ -19,7 +19,7 @@ from typing import Any
 import cells  # before NumPy
 import numpy as np
 from cases import GRID, RecurrentCase
-from options import median_of_runs, pinned
+from timing import median_of_runs, pinned
 
 from fastgru import ops, reference
 from fastgru._bench import machine

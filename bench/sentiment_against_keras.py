@@ -16,11 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Read when the libraries are imported, hence before.
-os.environ["KERAS_BACKEND"] = "torch"
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-os.environ["FASTGRU_NUM_THREADS"] = "1"
+import one_thread  # noqa: F401  (before NumPy)
+
+os.environ["KERAS_BACKEND"] = "torch"  # before Keras
 
 import numpy as np  # noqa: E402
 

@@ -14,11 +14,9 @@ threads, hold medians, and the median of the rounds' ratios.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,53 +70,48 @@ def verify(steps: list[Callable]) -> None:
         torch.testing.assert_close(b.grad, a.grad, rtol=1e-3, atol=1e-4 * scale)
 
 
-def timed(step: Callable, seconds: float) -> float:
-    """Return the time of a step, repeated for so long."""
-    count, start = 0, time.perf_counter()
-    while True:
-        step()
-        count += 1
-        passed = time.perf_counter() - start
-        if passed >= seconds:
-            return passed / count
-
-
 def measure(steps: list[Callable], rounds: int, seconds: float) -> tuple[float, float, float]:
     """Return the medians of both times, and of their ratio."""
+    from timing import median_of_runs
+
     verify(steps)
     for step in steps:
-        timed(step, seconds / 4)
-    turns = [[timed(step, seconds) for step in steps] for _ in range(rounds)]
+        median_of_runs(step, seconds / 4)
+    turns = [[median_of_runs(step, seconds) for step in steps] for _ in range(rounds)]
     theirs, ours = (statistics.median(t) for t in zip(*turns, strict=True))
     return theirs, ours, statistics.median(a / b for a, b in turns)
 
 
 def worker(options: argparse.Namespace) -> None:
     """Print the rows of one number of threads."""
-    threads = options.threads[0]
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     import torch
     from cases import GRID
-    from report import readable
+    from timing import pinned
 
-    import fastgru
-    import fastgru.torch
+    threads = options.threads[0]
+    with pinned(threads):
+        torch.set_num_threads(threads)
+        for shape in options.shapes or GRID:
+            case = GRID[shape]
+            print(row(shape, (case.B, case.T, case.I, case.H), options), flush=True)
 
-    torch.set_num_threads(threads)
-    fastgru.set_num_threads(threads)
-    for shape in options.shapes or GRID:
-        case = GRID[shape]
-        sizes = case.B, case.T, case.I, case.H
-        row = f"| {shape} | {' | '.join(map(str, sizes))} |"
-        for packed in (False, True):
-            if packed and case.B == 1:
-                row += " – | – | – |"
-                continue
-            steps = [make_step(c, sizes, packed) for c in (torch.nn.GRU, fastgru.torch.GRU)]
-            theirs, ours, ratio = measure(steps, options.rounds, options.seconds)
-            row += f" {readable(theirs)} | {readable(ours)} | **{ratio:.1f}** |"
-        print(row, flush=True)
+
+def row(shape: str, sizes: tuple[int, ...], options: argparse.Namespace) -> str:
+    """Return a row of the table: both models' times, padded and packed."""
+    from torch import nn
+
+    from fastgru import torch
+    from fastgru._bench.compare import readable
+
+    found = f"| {shape} | {' | '.join(map(str, sizes))} |"
+    for packed in (False, True):
+        if packed and sizes[0] == 1:
+            found += " – | – | – |"
+            continue
+        steps = [make_step(layer, sizes, packed) for layer in (nn.GRU, torch.GRU)]
+        theirs, ours, ratio = measure(steps, options.rounds, options.seconds)
+        found += f" {readable(theirs)} | {readable(ours)} | **{ratio:.1f}** |"
+    return found
 
 
 def heading(threads: int) -> str:
@@ -145,13 +138,14 @@ def main() -> None:
     if options.worker:
         return worker(options)
 
+    from fastgru._bench.workers import environment
+
     for threads in options.threads:
         print(heading(threads), flush=True)
         command = [sys.executable, __file__, "--worker", "--threads", str(threads)]
         command += ["--rounds", str(options.rounds), "--seconds", str(options.seconds)]
         command += ["--shapes", *options.shapes] if options.shapes else []
-        names = ("FASTGRU_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        subprocess.run(command, check=True, env=os.environ | dict.fromkeys(names, str(threads)))
+        subprocess.run(command, check=True, env=environment(threads))
         print(flush=True)
     return None
 

@@ -12,7 +12,7 @@ import pytest
 
 from fastgru.__main__ import main
 from fastgru._bench import command, machine
-from fastgru._bench.compare import Libraries, Runs, compare
+from fastgru._bench.compare import Libraries, Runs, compare, readable
 from fastgru._bench.quiet import Watch
 from fastgru._bench.workers import CELLS, PEERS, LeftOut, Peer, Worker
 
@@ -200,6 +200,13 @@ def test_every_library_has_an_adapter() -> None:
     for name, peer in PEERS.items():
         text = peer.adapter.read_text()
         assert all(f"def {job}(" in text for job in ("version", "infer", "train")), name
+
+
+def test_times_have_three_digits_and_a_unit() -> None:
+    times = (1.5e-6, 12.84e-6, 999e-6, 1.2e-3, 0.1, 2.5)
+    assert [readable(seconds) for seconds in times] == [
+        "1.50 µs", "12.8 µs", "999 µs", "1.20 ms", "100 ms", "2.50 s",
+    ]  # fmt: skip
 
 
 def test_the_facts_of_the_machine() -> None:

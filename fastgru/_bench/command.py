@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fastgru._bench import machine
-from fastgru._bench.compare import Libraries, Runs, compare
+from fastgru._bench.compare import Libraries, Runs, compare, readable
 from fastgru._bench.peers import numpy_layer
 from fastgru._bench.workers import CELLS, PEERS
 
@@ -114,7 +114,7 @@ def _prepare(path: Path, cell: str, B: int, T: int, I: int, H: int) -> Mapping[s
 def _cell(runs: Mapping[str, Runs], name: str) -> str:
     if runs[name].left_out:
         return f"{'-':>18}"
-    text = _readable(runs[name].seconds)
+    text = readable(runs[name].seconds)
     if name != "fastgru" and not runs["fastgru"].left_out:
         text += f" {runs[name].seconds / runs['fastgru'].seconds:6.2f}x"
     return f"{text:>18}"
@@ -124,10 +124,3 @@ def _faster(runs: Mapping[str, Runs], name: str) -> bool:
     if name == "fastgru" or runs[name].left_out or runs["fastgru"].left_out:
         return False
     return runs[name].seconds < runs["fastgru"].seconds
-
-
-def _readable(seconds: float) -> str:
-    """Return a time with three digits or so, and its unit."""
-    if seconds < 1e-3:
-        return f"{1e6 * seconds:.3g} µs"
-    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

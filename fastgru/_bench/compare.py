@@ -16,7 +16,7 @@ import numpy as np
 from fastgru._bench.quiet import least_disturbed
 from fastgru._bench.workers import LeftOut, Peer, Worker
 
-__all__ = ["RESULTS", "TOLERANCE", "Libraries", "Runs", "compare"]
+__all__ = ["RESULTS", "TOLERANCE", "Libraries", "Runs", "compare", "readable"]
 
 # Of the largest element. Half-width arithmetic would not pass; libraries' Adams differ in epsilon.
 TOLERANCE = {"infer": 1e-4, "train": 1e-4, "step": 2e-3}
@@ -205,3 +205,10 @@ def _largest_error(outputs: Path, right: Mapping[str, Any], job: str) -> float:
             raise LeftOut(f"its {name} is wrong by {error:.1e} of the largest element")
         worst = max(worst, error)
     return worst
+
+
+def readable(seconds: float) -> str:
+    """Return a time with three digits and its unit."""
+    unit, scale = ("µs", 1e6) if seconds < 1e-3 else ("ms", 1e3) if seconds < 1 else ("s", 1)
+    value = scale * seconds
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"

@@ -8,8 +8,8 @@
 
 Every library runs in a process of its own, with the same cores and as many threads; its results
 are verified against the NumPy reference in float64; then all are timed in turn, round by round,
-and so are the machine's limits. A library that cannot do a job is left out, and the reason is kept.
-Results are appended to the output, a line of JSON for each cell.
+and so are the machine's vector peak and bandwidth. A library that cannot do a job is left out, and
+the reason is kept. Results are appended to the output, a line of JSON for each cell.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def run_cell(
         seconds=options.seconds,
         each_round=lambda: found.append(limits.measure(libraries.threads, (size,))),
     )  # fmt: skip
-    limit = limits.Limits(  # the best of the rounds: nothing can be faster
+    limit = limits.Limits(  # the best of the rounds
         max(each.peak for each in found), {size: max(each.read[size] for each in found)}
     )
     return {

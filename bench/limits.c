@@ -1,4 +1,5 @@
-/* The limits of the machine: multiply-adds a second, and floats read a second by size of what is read.
+/* The machine's vector peak, in multiply-adds a second, and bytes read a second by size of what is read.
+ * Matrix tiles (AMX) are not measured; they may be faster.
  *
  *     cc -O3 -march=native -pthread limits.c -o limits && ./limits CORES BYTES...
  *

@@ -1,4 +1,4 @@
-"""The machine's limits: its peak of multiply-adds, and how fast it reads from each level of memory.
+"""The machine's vector peak, in multiply-adds, and how fast it reads from each level of memory.
 
 python bench/limits.py [--threads 2]
 """
@@ -17,9 +17,9 @@ KB, MB = 1024, 1024**2
 
 @dataclass(frozen=True)
 class Limits:
-    """What the machine can do at most.
+    """What the machine's vector units can do at most. Matrix tiles (AMX) may be faster.
 
-    peak : FLOP/s, by multiply-adds in registers
+    peak : FLOP/s, by multiply-adds in vector registers
     read : bytes/s, by the number of bytes that are read again and again
     """
 
@@ -39,7 +39,7 @@ def seconds_at_best(B: int, T: int, I: int, H: int, G: int, limits: Limits) -> f
     """Return the least time of a forward pass whose steps wait for the recurrent kernel U.
 
     U, of G gates, is read once a step, from wherever 4 G H² bytes live; the input's product runs
-    at the peak.
+    at the vector peak.
     """
     U = 4 * G * H * H
     return T * U / limits.read[U] + 2 * B * T * G * H * I / limits.peak
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     sizes = (16 * KB, 256 * KB, MB, 3 * MB, 12 * MB, 28 * MB, 100 * MB)
     limits = measure(parser.parse_args().threads, sizes)
-    print(f"multiply-adds {limits.peak / 1e9:10.0f} GFLOP/s")
+    print(f"vector peak {limits.peak / 1e9:12.0f} GFLOP/s")
     for size, rate in limits.read.items():
         print(f"read {size / KB:11.0f} KB {rate / 1e9:6.0f} GB/s")
 

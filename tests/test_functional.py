@@ -114,9 +114,7 @@ def test_gradients_are_the_derivatives(operations, make):
     dy = [rng.normal(size=a.shape) for a in as_list(y)]
     before = RNG.normal(size=model.gradients.shape) if accumulate else 0
     model.gradients[...] = before
-    dx = model.backward(
-        dy if isinstance(y, list) else dy[0], run, accumulate=accumulate, to_inputs=True
-    )
+    dx = model.backward(dy if isinstance(y, list) else dy[0], run, accumulate=accumulate)
 
     def loss():
         y, run = model.forward(x, training=True)

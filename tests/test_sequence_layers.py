@@ -223,9 +223,10 @@ def test_gradients_are_the_derivatives(operations, name):
         expected = central_differences(loss, weight.writable())
         np.testing.assert_allclose(weight.gradient, expected, rtol=1e-6, atol=1e-8)
     once = [weight.gradient.copy() for weight in layer.weights]
-    layer.backward(dy, layer.forward(x, training=True, **how)[1], accumulate=True)
-    for weight, gradient in zip(layer.weights, once, strict=True):
-        np.testing.assert_allclose(weight.gradient, 2 * gradient, rtol=1e-13)
+    for times, backward in ((2, layer.backward), (3, layer.backward_to_weights)):
+        backward(dy, layer.forward(x, training=True, **how)[1], accumulate=True)
+        for weight, gradient in zip(layer.weights, once, strict=True):
+            np.testing.assert_allclose(weight.gradient, times * gradient, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -263,7 +264,7 @@ def test_penalties_on_outputs_join_the_loss(operations, make):
     hidden = model.layers[0](X)
     assert run.added_loss == pytest.approx(0.01 * (hidden**2).sum() / 3, rel=1e-12)
     assert model.forward(X)[1].added_loss == run.added_loss
-    model.backward(np.zeros_like(y), run)
+    model.backward_to_weights(np.zeros_like(y), run)
     weight = model.layers[0].weights[0]
 
     def loss():

@@ -159,6 +159,10 @@ class Layer(Configurable):
         """
         raise NotImplementedError
 
+    def backward_to_weights(self, dy: Any, cache: Any, *, accumulate: bool = False) -> None:
+        """Do what :meth:`backward` does where nobody wants the gradient of the input."""
+        self.backward(dy, cache, accumulate=accumulate)
+
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         """Return the mask of the output, (B, T) and True where a step is valid, or None."""
         return mask

@@ -48,15 +48,16 @@ class Penalized:
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Add the penalty's gradient to that of the output; return what the layer does."""
         cache, y = cache
-        if isinstance(y, list):
-            dy = [self._with_penalty(d, a) for d, a in zip(dy, y, strict=True)]
-        else:
-            dy = self._with_penalty(dy, y)
-        return self.layer.backward(dy, cache, accumulate=accumulate)
+        return self.layer.backward(self._with_penalty(dy, y), cache, accumulate=accumulate)
 
-    backward_to_weights = backward  # not the layer's own, which knows no penalty
+    def backward_to_weights(self, dy: Any, cache: Any, *, accumulate: bool = False) -> None:
+        """Do the same where nobody wants the gradient of the input."""
+        cache, y = cache
+        self.layer.backward_to_weights(self._with_penalty(dy, y), cache, accumulate=accumulate)
 
     def _with_penalty(self, dy: Any, y: Any) -> Any:
+        if isinstance(y, list):
+            return [self._with_penalty(d, a) for d, a in zip(dy, y, strict=True)]
         penalty = self.regularizer.gradient(y) / max(1, len(y))
         return penalty if dy is None else dy + penalty
 

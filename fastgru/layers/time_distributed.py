@@ -151,9 +151,12 @@ class TimeDistributed(Layer):
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Return dx; write the gradients of the layer's weights."""
         cache, shape, steps, _ = cache
-        run = getattr(self.layer, "backward_to_inputs", self.layer.backward)
-        dx = run(_merged(dy), cache, accumulate=accumulate)
+        dx = self.layer.backward(_merged(dy), cache, accumulate=accumulate)
         return None if dx is None else dx.reshape(*steps, *shape[1:])
+
+    def backward_to_weights(self, dy: Any, cache: Any, *, accumulate: bool = False) -> None:
+        """Do what :meth:`backward` does where nobody wants the gradient of the input."""
+        self.layer.backward_to_weights(_merged(dy), cache[0], accumulate=accumulate)
 
     # ---- configuration ----
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastgru.layers.penalty import as_step
 from fastgru.layers.symbolic import KerasTensor, Node
 from fastgru.models._graph import Graph
-from fastgru.models._run import Run, backward_of, backward_to_weights_of
+from fastgru.models._run import Run
 
 
 class Step:
@@ -49,7 +49,7 @@ class Step:
     def __init__(self, node: Node, places: dict[tuple[int, int], int]) -> None:
         self.layer = as_step(node.layer)
         self.forward: Callable[..., Any] = self.layer.forward
-        self.backward = backward_of(self.layer)
+        self.backward: Callable[..., Any] = self.layer.backward
         self.sources = [places[tensor.key] for tensor in node.inputs]
         self.source = -1 if node.in_list else self.sources[0]
         self.targets = [
@@ -186,13 +186,13 @@ class Plan:
         return self._variants[wanted]
 
     def backward(
-        self, dy: list[Any], run: Run, accumulate: bool, to_inputs: bool
+        self, dy: list[Any], run: Run, accumulate: bool, input_gradient: bool
     ) -> list[Any] | None:
-        """Run all steps backward, where gradients are needed; return those of the inputs."""
+        """Run backward the steps that need it; return the gradients of the inputs, if wanted."""
         gradients: list[Any] = [None] * self._size
         for i, gradient in zip(self._outputs, dy, strict=True):
             _add(gradients, i, gradient)
-        needed = self._needed(to_inputs)
+        needed = self._needed(input_gradient)
         if not accumulate:
             for weight in self._shared_weights:
                 weight.gradient.fill(0)
@@ -209,7 +209,7 @@ class Plan:
                 _forget(step, accumulate)
                 continue
             wanted = any(needed[i] for i in step.sources)
-            backward = step.backward if wanted else backward_to_weights_of(step.layer)
+            backward = step.backward if wanted else step.layer.backward_to_weights
             dx = backward(d, cache, accumulate=accumulate or step.shared)
             if not wanted:
                 continue
@@ -218,11 +218,11 @@ class Plan:
             else:
                 for i, part in zip(step.sources, dx, strict=True):
                     _add(gradients, i, part)
-        return gradients[: self._inputs] if to_inputs else None
+        return gradients[: self._inputs] if input_gradient else None
 
-    def _needed(self, to_inputs: bool) -> list[bool]:
+    def _needed(self, input_gradient: bool) -> list[bool]:
         """Tell for each array whether anything that leads to it wants its gradient."""
-        needed = [to_inputs] * self._inputs + [False] * (self._size - self._inputs)
+        needed = [input_gradient] * self._inputs + [False] * (self._size - self._inputs)
         for step in self._steps:
             if step.layer.learns or any(needed[i] for i in step.sources):
                 for i in step.targets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 
@@ -23,15 +22,3 @@ class Run:
 
     def __init__(self, caches: list[Any], masks: list[Any], added_loss: float) -> None:
         self.caches, self.masks, self.added_loss = caches, masks, added_loss
-
-
-def backward_of(step: Any) -> Callable[..., Any]:
-    """Return a step's backward pass, to its inputs."""
-    found: Callable[..., Any] = getattr(step, "backward_to_inputs", step.backward)
-    return found
-
-
-def backward_to_weights_of(step: Any) -> Callable[..., Any]:
-    """Return a step's backward pass where nobody wants the gradients of its inputs."""
-    found: Callable[..., Any] = getattr(step, "backward_to_weights", step.backward)
-    return found

@@ -271,10 +271,11 @@ class Functional(Model):
         return y if self._out_list else y[0], run
 
     def backward(
-        self, dy: Any, cache: Run, *, accumulate: bool = False, to_inputs: bool = False
+        self, dy: Any, cache: Run, *, accumulate: bool = False, input_gradient: bool = True
     ) -> Any:
-        """Write the gradients of all trainable weights; return those of the inputs if wanted."""
-        dx = self._plan.backward(dy if self._out_list else [dy], cache, accumulate, to_inputs)
+        """Write the gradients of all trainable weights; return those of the inputs."""
+        dy = dy if self._out_list else [dy]
+        dx = self._plan.backward(dy, cache, accumulate, input_gradient)
         return dx if self._in_list or dx is None else dx[0]
 
     # ---- configuration ----

@@ -110,9 +110,9 @@ class Network(Layer):
         return self.forward(x, training=training, mask=mask, logits=True)
 
     def backward(
-        self, dy: Any, cache: Run, *, accumulate: bool = False, to_inputs: bool = False
+        self, dy: Any, cache: Run, *, accumulate: bool = False, input_gradient: bool = True
     ) -> Any:
-        """Write the gradients of all trainable weights, from that of the output.
+        """Return the gradients of the inputs from those of the outputs; write those of the weights.
 
         Parameters
         ----------
@@ -122,14 +122,14 @@ class Network(Layer):
             What :meth:`forward` returned in training.
         accumulate : bool, default False
             Whether to add to the gradients that are there.
-        to_inputs : bool, default False
-            Whether the gradients of the inputs are wanted; they are returned then.
+        input_gradient : bool, default True
+            Whether the gradients of the inputs are wanted; without, none are computed.
         """
         raise NotImplementedError
 
-    def backward_to_inputs(self, dy: Any, cache: Run, *, accumulate: bool = False) -> Any:
-        """Do what :meth:`backward` does; return the gradients of the inputs."""
-        return self.backward(dy, cache, accumulate=accumulate, to_inputs=True)
+    def backward_to_weights(self, dy: Any, cache: Run, *, accumulate: bool = False) -> None:
+        """Do what :meth:`backward` does where nobody wants the gradients of the inputs."""
+        self.backward(dy, cache, accumulate=accumulate, input_gradient=False)
 
     @property
     def adds_loss(self) -> bool:  # type: ignore[override]

@@ -89,7 +89,7 @@ class Pass:
         model = self.model
         y_pred, run = model.forward(batch.x, training=True, mask=batch.mask, logits=self._logits)
         gradient = self._measure(batch, y_pred, run, True)
-        model.backward(gradient, run)
+        model.backward_to_weights(gradient, run)
         for weight in self._penalized:
             weight.gradient += weight.regularizer.gradient(weight.array)
 

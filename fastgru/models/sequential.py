@@ -12,7 +12,7 @@ from fastgru.layers.arguments import Shape, checked_shape
 from fastgru.layers.input_layer import as_tensor
 from fastgru.layers.penalty import as_step
 from fastgru.layers.symbolic import KerasTensor, connect
-from fastgru.models._run import Run, backward_of, backward_to_weights_of
+from fastgru.models._run import Run
 from fastgru.models.model import Model
 
 
@@ -181,7 +181,7 @@ class Sequential(Model):
         self._steps = [as_step(layer) for layer in self._layers]
         self._forwards = [step.forward for step in self._steps]
         self._logits = [*self._forwards[:-1], self._steps[-1].forward_logits]
-        self._backwards = [backward_of(step) for step in self._steps]
+        self._backwards = [step.backward for step in self._steps]
         self._adding = [i for i, step in enumerate(self._steps) if step.adds_loss]
         self._making = [step.makes_mask for step in self._steps]
 
@@ -308,16 +308,19 @@ class Sequential(Model):
         return x, Run(caches, [mask], added)
 
     def backward(
-        self, dy: Any, cache: Run, *, accumulate: bool = False, to_inputs: bool = False
+        self, dy: Any, cache: Run, *, accumulate: bool = False, input_gradient: bool = True
     ) -> Any:
-        """Write the gradients of all trainable weights, down to the first layer that has some."""
+        """Write the gradients of all trainable weights; return that of the input.
+
+        Without `input_gradient`, go down to the first layer that has trainable weights.
+        """
         caches, lowest = cache.caches, 0
-        if not to_inputs:
+        if not input_gradient:
             while lowest < len(caches) and not self._layers[lowest].learns:
                 lowest += 1
         for i in range(len(caches) - 1, lowest - 1, -1):
-            last = i == lowest and not to_inputs
-            run = backward_to_weights_of(self._steps[i]) if last else self._backwards[i]
+            last = i == lowest and not input_gradient
+            run = self._steps[i].backward_to_weights if last else self._backwards[i]
             dy = run(dy, caches[i], accumulate=accumulate)
         return dy
 

@@ -85,7 +85,7 @@ def run_fastgru(
     y, run = model.forward(inputs, training=True)
     outputs = as_list(y)
     dy = dys([y.shape for y in outputs])
-    dx = model.backward(dy if isinstance(y, list) else dy[0], run, to_inputs=True)
+    dx = model.backward(dy if isinstance(y, list) else dy[0], run)
     sources = [
         np.zeros(a.shape) if d is None else d
         for a, d in zip(x, as_list(dx), strict=True)

@@ -316,7 +316,7 @@ class Recurrent(Layer):
         return [dx, *(d for d in dinitial if d is not None)] if listed else dx
 
     def backward_to_weights(self, dy: Any, cache: Any, *, accumulate: bool = False) -> None:
-        """Do what :meth:`backward` does where nobody wants the gradients of the inputs."""
+        """Do what :meth:`backward` does where nobody wants the gradient of the input."""
         self.backward(dy, cache, accumulate=accumulate, input_gradient=False)
 
 

@@ -41,9 +41,9 @@ def gru_forward(
     input_dropout: Any,
     recurrent_dropout: Any,
     packed: type,
-    go_backwards: Any = False,
-    batch_sizes: Any = None,
-    gate_order: Any = "zrn",
+    go_backwards: Any,
+    batch_sizes: Any,
+    gate_order: Any,
 ) -> RecurrentShape:
     """Check the arguments of `gru_forward` and return (B, T, I, H, dtype)."""
     _gate_order(gate_order)
@@ -98,8 +98,8 @@ def lstm_forward(
     input_dropout: Any,
     recurrent_dropout: Any,
     packed: type,
-    go_backwards: Any = False,
-    batch_sizes: Any = None,
+    go_backwards: Any,
+    batch_sizes: Any,
 ) -> RecurrentShape:
     """Check the arguments of `lstm_forward` and return (B, T, I, H, dtype)."""
     shape = _forward(
@@ -130,8 +130,8 @@ def simple_rnn_forward(
     input_dropout: Any,
     recurrent_dropout: Any,
     packed: type,
-    go_backwards: Any = False,
-    batch_sizes: Any = None,
+    go_backwards: Any,
+    batch_sizes: Any,
 ) -> RecurrentShape:
     """Check the arguments of `simple_rnn_forward` and return (B, T, I, H, dtype)."""
     shape = _forward(
@@ -283,7 +283,7 @@ def _activations(activation: Any, recurrent_activation: Any) -> None:
 # `rows` is the number of rows of x where the forward pass had batch_sizes.
 
 
-def gru_backward(dy: Any, dh_n: Any, shape: RecurrentShape, rows: int | None = None) -> None:
+def gru_backward(dy: Any, dh_n: Any, shape: RecurrentShape, rows: int | None) -> None:
     """Check the gradients given to `gru_backward` against the shape of the forward pass."""
     B, T, _, H, dtype = shape
     if dy is not None:
@@ -297,9 +297,7 @@ def gru_backward(dy: Any, dh_n: Any, shape: RecurrentShape, rows: int | None = N
 simple_rnn_backward = gru_backward
 
 
-def lstm_backward(
-    dy: Any, dh_n: Any, dc_n: Any, shape: RecurrentShape, rows: int | None = None
-) -> None:
+def lstm_backward(dy: Any, dh_n: Any, dc_n: Any, shape: RecurrentShape, rows: int | None) -> None:
     """Check the gradients given to `lstm_backward` against the shape of the forward pass."""
     B, T, _, H, dtype = shape
     if dy is not None:
@@ -327,9 +325,7 @@ def weight_gradients(
 # ---- packing -------------------------------------------------------------------------------------
 
 
-def pack_gru(
-    kernel: Any, recurrent_kernel: Any, gate_order: Any = "zrn"
-) -> tuple[int, int, np.dtype[Any]]:
+def pack_gru(kernel: Any, recurrent_kernel: Any, gate_order: Any) -> tuple[int, int, np.dtype[Any]]:
     """Check the arguments of `pack_gru` and return (I, H, dtype)."""
     _gate_order(gate_order)
     return _pack(3, kernel, recurrent_kernel)

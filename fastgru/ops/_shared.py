@@ -1,14 +1,15 @@
-"""What the operations share: their documentation, and arrays as C reads them."""
+"""What the operations share: documentation, activations' numbers, arrays as C reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import reference
+from .. import activations, reference
 from .._arrays import Array
+from ..activations import Activation
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -19,6 +20,17 @@ def documented(function: Function) -> Function:
     """Give an operation the documentation of its twin in the reference."""
     function.__doc__ = getattr(reference, function.__name__).__doc__
     return function
+
+
+def number_of(
+    activation: str | Activation, numbers: Mapping[str, int], argument: str = "activation"
+) -> int | None:
+    """Return the number of an activation in C; None for a user's own, whatever its name."""
+    if isinstance(activation, str) and activation in numbers:
+        return numbers[activation]
+    function = activations.get(activation, argument)
+    number = numbers.get(function.name)
+    return number if number is None or activations.get(function.name) is function else None
 
 
 def contiguous(a: GivenArray) -> GivenArray:

@@ -6,16 +6,7 @@ from .. import _checks, _core, activations
 from .._arrays import Array
 from .._core import DenseCache
 from ..activations import Activation
-from ._shared import documented, plain, taken
-
-
-def _number(activation: str | Activation) -> int | None:
-    """Return the number of an activation in C. A user's own has none, whatever its name."""
-    if isinstance(activation, str) and activation in _core.DENSE_ACTIVATIONS:
-        return _core.DENSE_ACTIVATIONS[activation]
-    function = activations.get(activation)
-    number = _core.DENSE_ACTIVATIONS.get(function.name)
-    return number if number is None or activations.get(function.name) is function else None
+from ._shared import documented, number_of, plain, taken
 
 
 @documented
@@ -27,7 +18,7 @@ def dense_forward(
     activation: str | Activation = "linear",
     training: bool = False,
 ) -> tuple[Array, DenseCache | None]:
-    number = _number(activation)
+    number = number_of(activation, _core.DENSE_ACTIVATIONS)
     found = _core.dense_forward(x, kernel, bias, number or 0, training)
     if found is None:
         _checks.dense_forward(x, kernel, bias, activation)

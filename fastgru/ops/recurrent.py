@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .. import _checks, _core, activations, reference
+from .. import _checks, _core, reference
 from .._arrays import Array
 from .._core import (
     GRUCache,
@@ -22,7 +22,7 @@ from ..activations import Activation
 from ..reference.gru import GRUCache as PlainGRUCache
 from ..reference.lstm import LSTMCache as PlainLSTMCache
 from ..reference.simple_rnn import SimpleRNNCache as PlainSimpleRNNCache
-from ._shared import aligned, contiguous, contiguous_rows, documented
+from ._shared import aligned, contiguous, contiguous_rows, documented, number_of
 
 # What a call in C takes beside arrays: the numbers of the activations, update_replaces,
 # go_backwards, training, recompute, repeats.
@@ -212,14 +212,9 @@ def _numbers(
     """Return the activations' numbers in C; None if one has none: a user's own, or softmax."""
     if activation == "tanh" and recurrent_activation == "sigmoid":
         return _TANH, _SIGMOID
-    numbers = []
-    named = (activation, "activation"), (recurrent_activation, "recurrent_activation")
-    for function in (activations.get(*pair) for pair in named):
-        number = _core.ACTIVATIONS.get(function.name)
-        if number is None or activations.get(function.name) is not function:
-            return None
-        numbers.append(number)
-    return numbers[0], numbers[1]
+    one = number_of(activation, _core.ACTIVATIONS)
+    other = number_of(recurrent_activation, _core.ACTIVATIONS, "recurrent_activation")
+    return None if one is None or other is None else (one, other)
 
 
 def _unpacked(kernel: Any, recurrent_kernel: Any) -> tuple[Array, Array]:

@@ -8,12 +8,20 @@ far too few to learn a language from; they are enough to see each step of the wo
 ``examples/sentiment.py`` does the same with thousands of real sentences.
 """
 
+import argparse
+
 import numpy as np
 
 from fastgru.layers import GRU, Dense, Embedding
 from fastgru.models import Sequential
 from fastgru.preprocessing.sequence import pad_sequences
 from fastgru.utils import set_random_seed
+
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+parser.add_argument("--epochs", type=int, default=20, help="times through the sentences (20)")
+epochs = parser.parse_args().epochs
 
 WORDS = 15  # the words are 1 to 14; 0 means "no word"
 LENGTH = 10  # the longest sentence that the model reads
@@ -39,11 +47,11 @@ model.summary()
 
 # 3. Learn: go through the sentences 20 times, each time adjust the 4,185 numbers a little.
 model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
-history = model.fit(ids, labels, epochs=20)
+history = model.fit(ids, labels, epochs=epochs)
 losses = history.history["loss"]
 print(f"The loss went from {losses[0]:.3f} to {losses[-1]:.3f}.")
 
-# 4. Ask about sentences that it has not seen. It is unsure still: try more epochs.
+# 4. Ask about sentences that it has not seen. It is unsure still: try --epochs 60.
 new_sentences = [[11, 9, 14], [3, 2, 6, 5]]
 probabilities = model.predict(pad_sequences(new_sentences, maxlen=LENGTH, padding="post"))
 for sentence, probability in zip(new_sentences, probabilities[:, 0], strict=True):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from pages import text_of
 
 import fastgru
 
@@ -51,12 +54,27 @@ def test_private_files_are_imported_inside_of_their_folders_alone():
                 assert module[:depth] == other[:depth], f"{'.'.join(module)}: {'.'.join(other)}"
 
 
+PARTS: dict[str, set[str]] = {}  # and the other parts that each imports
+for module, other in IMPORTS:
+    if len(module) > 1 and len(other) > 1 and module[1] != other[1]:
+        PARTS.setdefault(module[1], set()).add(other[1])
+
+
+def test_dependencies_between_the_parts_point_the_way_that_the_page_says():
+    face = re.search(r"In the face: (.*?)\.\n", text_of("ARCHITECTURE.md"), re.S)[1]
+    order = [re.findall(r"`(\w+)`", group) for group in face.split("→")]
+    place = {name: i for i, group in enumerate(order) for name in group}
+    place |= {path.stem: len(order) - 1 for path in ROOT.glob("_[!_]*.py*")}
+    place |= dict.fromkeys(("ops", "reference", "_checks"), len(order) - 1.5)  # before the last
+    assert place["models"] < place["layers"] < place["ops"] < place["activations"]
+
+    for part in place.keys() & PARTS.keys():
+        for need in PARTS[part]:
+            assert place[part] <= place.get(need, -1), f"{part} imports {need}"
+
+
 def test_dependencies_between_the_parts_have_no_cycle():
-    parts: dict[str, set[str]] = {}
-    for module, other in IMPORTS:
-        if len(module) > 1 and len(other) > 1 and module[1] != other[1]:
-            parts.setdefault(module[1], set()).add(other[1])
-    assert {"layers", "models"} <= parts.keys()
+    parts = PARTS.copy()
     while parts:
         free = [name for name, needs in parts.items() if not needs & parts.keys()]
         assert free, f"a cycle among {sorted(parts)}"

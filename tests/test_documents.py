@@ -7,27 +7,27 @@ import re
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import matplotlib
 import pytest
+from pages import ROOT, code_of, text_of
 
 import fastgru
 from fastgru import _custom_objects
 
 matplotlib.use("agg")
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
+# Folders that begin with a dot hold environments, and pages of others.
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/*.md"))
+)
 
 
-@pytest.mark.parametrize("name", ["saving", "seeing-inside", "comparing"])
+@pytest.mark.parametrize("name", ["saving", "seeing-inside", "comparing", "training"])
 def test_the_code_of_a_document(name, tmp_path, monkeypatch, capsys):
     from matplotlib import pyplot
 
-    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
-    assert blocks
+    blocks = code_of(f"docs/{name}.md")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_custom_objects, "_registered", {})  # pages register classes of their own
     fastgru.clear_session()
@@ -44,14 +44,35 @@ def test_the_code_of_a_document(name, tmp_path, monkeypatch, capsys):
         assert line in said, line  # a comment of a line of its own is what is printed
 
 
-def test_pictures_are_there():
-    for name in ("saving", "seeing-inside", "comparing"):
-        text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
-            assert (DOCS / target).exists(), target
+def test_pages_are_found():
+    assert {"README.md", "ARCHITECTURE.md", "bench/README.md", "docs/saving.md"} <= set(PAGES)
+    assert any(links(page) for page in PAGES)
 
 
-@pytest.mark.parametrize("name", ["encoder_decoder", "look_inside", "music", "sentiment"])
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_pictures(page):
+    for target in links(page):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def links(page: str) -> list[str]:
+    """Return what a page links to in the repository; what looks like a link in code is none."""
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", text_of(page), flags=re.M | re.S)
+    return re.findall(r"\]\((?!\w+:)([^)#\s]+)", text)
+
+
+@pytest.mark.parametrize("folder", ["csrc", "fastgru"])
+def test_architecture_names_every_file(folder):
+    listing = text_of("ARCHITECTURE.md").split("## The folders")[1].split("\nDependencies")[0]
+    files = {path.name for path in (ROOT / folder).iterdir() if path.is_file()}
+    files = {name for name in files if not name.endswith((".so", ".pyd", "_core.c"))}  # built
+    assert len(files) > 15
+    assert files <= set(re.findall(r"[\w.]+", listing))
+
+
+@pytest.mark.parametrize(
+    "name", ["encoder_decoder", "look_inside", "music", "sentiment", "tutorial"]
+)
 def test_an_example_tells_what_it_shows(name):
     path = ROOT / "examples" / f"{name}.py"
     run = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)

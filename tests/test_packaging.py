@@ -11,11 +11,10 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from pages import ROOT, code_of, text_of
 
 import fastgru
 from fastgru import _core
-
-ROOT = Path(__file__).parents[1]
 
 
 def python(code):
@@ -88,15 +87,12 @@ def test_import_adds_less_than_a_tenth_of_a_second():
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_documents_name_files_that_exist(name):
-    text = (ROOT / name).read_text(encoding="utf-8")
+    text = text_of(name)
     paths = set(re.findall(r"\b(?:csrc|fastgru|tests|bench|examples)/[\w/]+\.\w+", text))
     assert paths
     assert not {path for path in paths if not (ROOT / path).exists()}
 
 
 def test_the_readme_runs():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
-    accuracy, *_ = python("".join(blocks)).split()
+    accuracy, *_ = python("".join(code_of("README.md"))).split()
     assert float(accuracy) > 0.9

@@ -3,11 +3,9 @@
 import re
 import runpy
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from pages import ROOT, code_of
 
 
 @pytest.fixture
@@ -40,13 +38,9 @@ def test_speech(printed):
     assert percent > 90 > 60 > orderless
 
 
-@pytest.mark.parametrize("page", ["scikit-learn.md"])
-def test_the_code_of_a_page(page, capsys):
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 3
+def test_the_code_of_the_page(capsys):
     names = {}
-    for block in blocks:
+    for block in code_of("docs/scikit-learn.md"):
         exec(block, names)  # one after the other, as a reader would
     assert capsys.readouterr().out
     assert names["search"].best_score_ > 0.8

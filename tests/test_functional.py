@@ -427,6 +427,28 @@ def test_outputs_come_by_name_if_the_model_was_made_so(tmp_path):
     assert model.fit(VECTORS, y, verbose=0).history.keys() == logs.keys()
 
 
+def test_losses_and_metrics_are_listed_in_keras_order(tmp_path):
+    """Losses in the order of outputs, or of losses if both are dicts; metrics sorted by name."""
+    x = Input((2,))
+    ends = {"zeta": Dense(1, name="zeta")(x), "beta": Dense(1, name="beta")(x)}
+    for outputs, loss, order in (
+        (list(ends.values()), "mse", ["zeta", "beta"]),
+        (list(ends.values()), {"beta": "mse", "zeta": "mse"}, ["zeta", "beta"]),
+        (ends, "mse", ["beta", "zeta"]),
+        (ends, {"zeta": "mse", "beta": "mse"}, ["zeta", "beta"]),
+    ):
+        model = randomize(Model(x, outputs))
+        model.compile("sgd", loss, metrics={"zeta": ["mae", "mse"], "beta": ["mae"]})
+        listed = ["loss", *(f"{name}_loss" for name in order), "beta_mae", "zeta_mae", "zeta_mse"]
+        y = dict.fromkeys(ends, VECTORS[:, :1])
+        y = y if isinstance(outputs, dict) else list(y.values())
+        model.save(tmp_path / "model.npz")
+        for one in (model, fastgru.models.load_model(tmp_path / "model.npz")):
+            logs = one.evaluate(VECTORS, y, verbose=0, return_dict=True)
+            assert list(logs) == listed
+            assert one.evaluate(VECTORS, y, verbose=0) == list(logs.values())
+
+
 def test_logits_are_left_off_where_nothing_else_needs_the_output():
     x = Input((2,))
     y, z = Dense(3, "sigmoid")(x), Dense(3, "sigmoid")(x)

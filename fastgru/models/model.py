@@ -118,7 +118,7 @@ class Model(Network):
 
     @property
     def loss(self) -> Any:
-        """The loss, a list of them for several outputs, None before compile."""
+        """The loss, a list or dict of them for several outputs, None before compile."""
         return None if self.compiled is None else self.compiled.loss
 
     def fit(
@@ -262,7 +262,8 @@ class Model(Network):
         Returns
         -------
         float, list of float, or dict
-            The loss; with metrics, the loss and then the metrics.
+            The loss; with metrics, the loss and then the metrics. With several outputs, the sum of
+            the losses, the loss of each, and then the metrics, sorted by name.
 
         Raises
         ------

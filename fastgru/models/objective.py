@@ -16,7 +16,10 @@ from fastgru.optimizers import Optimizer
 
 
 class Compiled(NamedTuple):
-    """What `compile` was given, looked up: lists where there are several outputs."""
+    """What `compile` was given, looked up: lists where there are several outputs.
+
+    A dict of losses stays one, for its order.
+    """
 
     optimizer: Optimizer
     loss: Any
@@ -128,8 +131,9 @@ def targets_of(compiled: Compiled, activation: Any, names: Sequence[str]) -> lis
         weight = 1.0 if compiled.loss_weights is None else compiled.loss_weights
         given = compiled.loss, weight, compiled.metrics, compiled.weighted_metrics
         return [Target(given, activation, "")]
+    each = for_each_output("loss", compiled.loss, names)
     weights = compiled.loss_weights or [1.0] * len(names)
-    found = zip(compiled.loss, weights, compiled.metrics, compiled.weighted_metrics, strict=True)
+    found = zip(each, weights, compiled.metrics, compiled.weighted_metrics, strict=True)
     return [
         Target(given, end, f"{name}_")
         for given, end, name in zip(found, activation, names, strict=True)
@@ -169,7 +173,8 @@ def checked(
     if loss is not None:
         if not isinstance(loss, list | tuple | Mapping):
             loss = [loss] * len(names)
-        loss = [None if one is None else _loss(one) for one in for_each_output("loss", loss, names)]
+        each = [None if one is None else _loss(one) for one in for_each_output("loss", loss, names)]
+        loss = {k: each[names.index(k)] for k in loss} if isinstance(loss, Mapping) else each
     weights = loss_weights
     if weights is not None:
         weights = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from fastgru.layers.parameters import Weight
@@ -28,6 +29,7 @@ class Pass:
         self.optimizer = model.compiled.optimizer
         self.targets = model.targets()
         self.several = len(self.targets) > 1
+        self._listed = self._losses_to_list() if self.several else []
         self._out_list = isinstance(model.output_activation, list)
         flags = [target.logits for target in self.targets]
         self._logits: Any = flags if self._out_list else flags[0]
@@ -35,6 +37,18 @@ class Pass:
         self._metrics: list[tuple[str, Any]] | None = None
         self._told = False
         self.reset()
+
+    def _losses_to_list(self) -> list[int]:
+        """Return the targets whose losses are told one by one, in Keras' order.
+
+        That is the order of the outputs, or of a dict of losses where the outputs are a dict.
+        """
+        assert self.model.compiled is not None
+        order, loss = list(range(len(self.targets))), self.model.compiled.loss
+        if isinstance(loss, dict) and isinstance(self.model.output, dict):
+            order = [self.model.output_names.index(name) for name in loss]
+        found = [i for i in order if self.targets[i].loss]
+        return found if len(found) > 1 else []
 
     def fit_to(self, example: Arrays) -> None:
         """Require that metrics fit the labels, before anything changes."""
@@ -53,6 +67,8 @@ class Pass:
             for target in self.targets
             for pair in zip(target.names, target.metrics or (), strict=True)
         ]
+        if self.several:
+            self._metrics.sort(key=itemgetter(0))  # as Keras lists them
         directions = {name: metric.direction for name, metric in self._metrics}
         self.model.metric_directions = directions
 
@@ -138,10 +154,7 @@ class Pass:
         """Return the loss and the metrics so far, by name."""
         count = self._count or 1
         logs: dict[str, Any] = {"loss": self._total / count}
-        if self.several:
-            counted = [(t, s) for t, s in zip(self.targets, self._totals, strict=True) if t.loss]
-            if len(counted) > 1:
-                logs |= {f"{target.prefix}loss": total / count for target, total in counted}
+        logs |= {f"{self.targets[i].prefix}loss": self._totals[i] / count for i in self._listed}
         if self._metrics is None:
             self._list_metrics()
         for name, metric in self._metrics or ():

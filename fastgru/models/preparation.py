@@ -143,9 +143,10 @@ def _labels(
         return [_label(model, labels, model.loss, x, output_shapes[0], f"{where}y")]
     names = model.output_names
     given = for_each_output(f"{where}y", y, names)
+    each = for_each_output("loss", model.loss, names)
     return [
         _label(model, labels, loss, x, shape, f"{where}y[{name!r}]")
-        for labels, loss, shape, name in zip(given, model.loss, output_shapes, names, strict=True)
+        for labels, loss, shape, name in zip(given, each, output_shapes, names, strict=True)
     ]
 
 

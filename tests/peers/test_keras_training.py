@@ -287,15 +287,15 @@ def test_several_inputs_and_outputs():
         kinds = {} if k is keras else {"dtype": "float64"}
         h = k.layers.GRU(5, **kinds)(k.layers.Embedding(15, 4, **kinds)(ids))
         h = k.layers.Concatenate(**kinds)([h, numbers])
-        far = k.layers.Dense(2, name="far", **kinds)(h)
+        sums = k.layers.Dense(2, name="sums", **kinds)(h)
         kind = k.layers.Dense(4, activation="softmax", name="kind", **kinds)(h)
-        model = k.Model([ids, numbers], [far, kind])
+        model = k.Model([ids, numbers], [sums, kind])
         model.compile(
             k.optimizers.Adam(0.02),
-            {"far": "mse", "kind": k.losses.SparseCategoricalCrossentropy()},
-            loss_weights={"far": 0.3, "kind": 2.0},
-            metrics={"far": ["mae"], "kind": ["accuracy"]},
-            weighted_metrics={"far": ["mae"], "kind": ["accuracy"]},
+            {"sums": "mse", "kind": k.losses.SparseCategoricalCrossentropy()},
+            loss_weights={"sums": 0.3, "kind": 2.0},
+            metrics={"sums": ["mae"], "kind": ["accuracy"]},
+            weighted_metrics={"sums": ["mae"], "kind": ["accuracy"]},
         )
         return model
 

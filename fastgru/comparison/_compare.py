@@ -60,7 +60,7 @@ def compare(
     y : array_like, shape (N,), (N, 1) or (N, K)
         The targets. Texts, bools, whole numbers of few different values and one-hot rows are taken
         for classes, others for numbers to be predicted.
-    cells : sequence of {"simple_rnn", "gru", "lstm"}
+    cells : sequence of {"simple_rnn", "gru", "lstm"}, default all three
         What to compare.
     task : {"binary", "classes", "regression"}, optional
         What the targets are, instead.
@@ -76,8 +76,12 @@ def compare(
         The share of the last layer's output that training drops.
     embedding_dim : int, default 32
         The size of the vectors of ids.
-    epochs, batch_size, learning_rate
-        Of each training, with Adam.
+    epochs : int, default 20
+        How often each training goes through the samples.
+    batch_size : int, default 32
+        Samples in a step of training.
+    learning_rate : float, default 0.003
+        The step size of Adam.
     seeds : int or sequence of int, default 3
         The number of trainings of each cell, or their seeds.
     validation_split : float, default 0.2

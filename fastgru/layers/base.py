@@ -69,6 +69,8 @@ class Layer(Configurable):
         The shape of a sample (of a batch): as the first layer of a model, builds the model.
     activity_regularizer : str or Regularizer, optional
         A penalty on the outputs that models add to the loss, divided by the batch size.
+    autocast : bool, default True
+        Accepted for Keras' sake; False is not served.
 
     Attributes
     ----------
@@ -83,8 +85,10 @@ class Layer(Configurable):
 
     Raises
     ------
+    ValueError
+        If `dtype` is neither of the two, a size is not positive, or a name is unknown.
     TypeError
-        For an unknown argument; the message lists the close ones.
+        For an argument of another kind, or an unknown one; the message lists the close ones.
     NotImplementedError
         For one that Keras knows and fastgru does not serve yet.
     """

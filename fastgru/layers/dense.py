@@ -37,6 +37,16 @@ class Dense(Layer):
         Not served.
     **common
         name, dtype, trainable, input_shape: see :class:`Layer`.
+
+    Raises
+    ------
+    ValueError
+        If `units` is less than 1, or a name is unknown.
+    TypeError
+        For an argument of another kind (an activation that is a plain function has no derivative),
+        or an unknown one.
+    NotImplementedError
+        For a `lora_rank`.
     """
 
     lora_rank = None

@@ -34,6 +34,8 @@ class Embedding(Layer):
         Whether id 0 stands for padding: the mask is true where ids differ from 0.
     weights : array_like, shape (input_dim, output_dim), optional
         The initial table itself; a list that holds it is accepted, as in Keras 2.
+    lora_rank : None
+        Not served.
     input_length : int, optional
         T. As the first layer of a model it builds the model at once.
     **common
@@ -42,7 +44,12 @@ class Embedding(Layer):
     Raises
     ------
     ValueError
-        When called: for ids below 0 or of at least `input_dim`, and for fractions.
+        If a size is less than 1, a name is unknown, or `weights` have another shape. When called:
+        for ids below 0 or of at least `input_dim`, and for fractions.
+    TypeError
+        For an argument of another kind, or an unknown one.
+    NotImplementedError
+        For a `lora_rank`.
     """
 
     supports_masking = takes_ids = True

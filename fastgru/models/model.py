@@ -322,14 +322,54 @@ class Model(Network):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """Take one training step; return loss and metrics of this batch, as :meth:`evaluate`."""
+        """Take one training step on a batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight
+            The batch, as :meth:`fit` takes arrays.
+        return_dict : bool, default False
+            Whether to return a dict by name.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss and the metrics of this batch, as :meth:`evaluate` returns them.
+
+        Raises
+        ------
+        ValueError
+            If the model is not compiled, or the data do not fit it; nothing changes then.
+        TypeError
+            For data that are no arrays of numbers, and without labels.
+        """
         logs = loops.on_batch(self, "train_on_batch", x, y, sample_weight, class_weight)
         return _as_keras_returns(logs, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Return loss and metrics of one batch, as :meth:`evaluate`."""
+        """Return loss and metrics of one batch.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            The batch, as :meth:`fit` takes arrays.
+        return_dict : bool, default False
+            Whether to return a dict by name.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss and the metrics of this batch, as :meth:`evaluate` returns them.
+
+        Raises
+        ------
+        ValueError
+            If the model is not compiled or not built, or the data do not fit it.
+        TypeError
+            For data that are no arrays of numbers, and without labels.
+        """
         logs = loops.on_batch(self, "test_on_batch", x, y, sample_weight)
         return _as_keras_returns(logs, return_dict)
 

@@ -56,6 +56,13 @@ class Optimizer(Configurable):
     ----------
     iterations : int
         The number of steps taken.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or there are two ways to clip.
+    TypeError
+        For what is no number, or an unknown argument.
     """
 
     def __init__(

@@ -32,6 +32,14 @@ ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps
         See :class:`Optimizer`.
     name : str, default "adam"
         The name.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range (`beta_1` and `beta_2`: at least 0, below 1), or there
+        are two ways to clip.
+    TypeError
+        For what is no number, or an unknown argument.
     """
 
     def __init__(
@@ -127,6 +135,13 @@ loss_scale_factor, gradient_accumulation_steps
         See :class:`Optimizer`.
     name : str, default "adamw"
         The name.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range or `weight_decay` is None, or there are two ways to clip.
+    TypeError
+        For what is no number, or an unknown argument.
     """
 
     def __init__(
@@ -169,6 +184,13 @@ ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps
         See :class:`Optimizer`.
     name : str, default "sgd"
         The name.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range (`momentum`: from 0 to 1), or there are two ways to clip.
+    TypeError
+        For what is no number, or an unknown argument.
     """
 
     def __init__(
@@ -236,6 +258,14 @@ ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps
         See :class:`Optimizer`.
     name : str, default "rmsprop"
         The name.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range (`rho` and `momentum`: from 0 to 1), or there are two
+        ways to clip.
+    TypeError
+        For what is no number, or an unknown argument.
     """
 
     def __init__(

@@ -97,6 +97,16 @@ class GRUClassifier(ClassifierMixin, SequenceEstimator):
             Labels: numbers or strings.
         sample_weight : array_like of shape (B,), optional
             What each sequence counts; its loss is multiplied by this.
+
+        Returns
+        -------
+        GRUClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or parameters do not fit, or all labels are the same.
         """
         begins = not (self.warm_start and hasattr(self, "model_"))
         if begins:
@@ -114,6 +124,17 @@ class GRUClassifier(ClassifierMixin, SequenceEstimator):
             As in :meth:`fit`.
         classes : array_like, optional
             All classes; needed by the first call unless `y` holds them all.
+
+        Returns
+        -------
+        GRUClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or parameters do not fit, or `classes` or a label are not those of the first
+            call.
         """
         begins = not hasattr(self, "model_")
         if begins:
@@ -153,16 +174,46 @@ class GRUClassifier(ClassifierMixin, SequenceEstimator):
     def decision_function(self, X: Any) -> np.ndarray:
         """Return scores, the logarithms of odds or of unnormalized probabilities.
 
+        Parameters
+        ----------
+        X : sequences
+            As :meth:`fit` takes them.
+
         Returns
         -------
         ndarray of float64, shape (B,) or (B, number of classes)
             For two classes, one number: above 0 for ``classes_[1]``.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        ValueError, TypeError
+            If `X` is no such data, or does not fit what :meth:`fit` saw.
         """
         scores = self._outputs(X)
         return scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probabilities of the classes, float64 of shape (B, number of classes)."""
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : sequences
+            As :meth:`fit` takes them.
+
+        Returns
+        -------
+        ndarray of float64, shape (B, number of classes)
+            In the order of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        ValueError, TypeError
+            If `X` is no such data, or does not fit what :meth:`fit` saw.
+        """
         scores = self._outputs(X)
         if len(self.classes_) == 2:
             scores = np.hstack([np.zeros_like(scores), scores])
@@ -171,7 +222,25 @@ class GRUClassifier(ClassifierMixin, SequenceEstimator):
         return scores / scores.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each sequence."""
+        """Return the most probable class of each sequence.
+
+        Parameters
+        ----------
+        X : sequences
+            As :meth:`fit` takes them.
+
+        Returns
+        -------
+        ndarray, shape (B,)
+            Of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        ValueError, TypeError
+            If `X` is no such data, or does not fit what :meth:`fit` saw.
+        """
         scores = self.decision_function(X)
         index = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         return self.classes_[index]
@@ -197,6 +266,16 @@ class GRURegressor(RegressorMixin, SequenceEstimator):
             What to predict.
         sample_weight : array_like of shape (B,), optional
             What each sequence counts; its loss is multiplied by this.
+
+        Returns
+        -------
+        GRURegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or parameters do not fit.
         """
         begins = not (self.warm_start and hasattr(self, "model_"))
         return self._train(
@@ -204,7 +283,23 @@ class GRURegressor(RegressorMixin, SequenceEstimator):
         )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Go through some more data once; the first call decides how targets are scaled."""
+        """Go through some more data once; the first call decides how targets are scaled.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        GRURegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If data or parameters do not fit.
+        """
         begins = not hasattr(self, "model_")
         return self._train(X, y, sample_weight, begins=begins, epochs=1, validate=False)
 
@@ -230,7 +325,25 @@ class GRURegressor(RegressorMixin, SequenceEstimator):
         return self._n_outputs or 1, MeanSquaredError()
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return what is predicted for each sequence, float64, of the shape of `y` in `fit`."""
+        """Return what is predicted for each sequence.
+
+        Parameters
+        ----------
+        X : sequences
+            As :meth:`fit` takes them.
+
+        Returns
+        -------
+        ndarray of float64, shape (B,) or (B, outputs)
+            As `y` in :meth:`fit`.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        ValueError, TypeError
+            If `X` is no such data, or does not fit what :meth:`fit` saw.
+        """
         check_is_fitted(self)
         values = self._outputs(X) * self._scale + self._mean
         return values[:, 0] if self._n_outputs is None else values

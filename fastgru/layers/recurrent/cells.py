@@ -25,6 +25,11 @@ class GRUCell(Cell):
         As the layer's.
     **common
         name, dtype, trainable: see :class:`~fastgru.layers.Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the layer.
     """
 
     gates, state_count, operation = 3, 1, "gru"
@@ -92,6 +97,11 @@ class LSTMCell(Cell):
         As the layer's.
     **common
         name, dtype, trainable: see :class:`~fastgru.layers.Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the layer.
     """
 
     gates, state_count, operation = 4, 2, "lstm"
@@ -163,6 +173,11 @@ class SimpleRNNCell(Cell):
         As the layer's.
     **common
         name, dtype, trainable: see :class:`~fastgru.layers.Layer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the layer.
     """
 
     gates, state_count, operation = 1, 1, "simple_rnn"

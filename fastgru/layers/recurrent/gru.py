@@ -68,6 +68,17 @@ class GRU(Recurrent):
     **common
         name, dtype, trainable, input_shape, batch_input_shape: see :class:`Layer`.
 
+    Raises
+    ------
+    ValueError
+        If `units` is less than 1, a share lies outside [0, 1], `seed` is negative, or a name,
+        `update_gate` or `use_cudnn` is unknown.
+    TypeError
+        For an argument of another kind (an activation that is a plain function has no derivative),
+        or an unknown one.
+    NotImplementedError
+        For ``time_major=True``.
+
     Examples
     --------
     >>> import numpy as np

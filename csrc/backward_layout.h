@@ -49,7 +49,7 @@ static int groups_of_blocks(const shape *s, blocks *groups) {
     return count;
 }
 
-/* For dh: what the product with U's transpose takes; n's candidate comes alone where the reset comes before. */
+/* For dh: what the product with U's transpose takes; the candidate's block comes alone where the reset comes before. */
 static int groups_of_u(const shape *s, blocks *groups) {
     const int first = resets_before(s) ? DZ : 0, end = s->cell == FASTGRU_GRU ? DN : blocks_of(s);
     if (s->state_copies <= 1) {
@@ -127,6 +127,7 @@ typedef struct {
     REAL *scratch;    /* each member's, where products go through tiles */
     REAL *made_again; /* rows of the cache, chunk by chunk */
     forward_pass *again; /* what makes them; NULL where the cache has all */
+    REAL *end;           /* where the buffers end */
     fastgru_barrier ready;
 } backward_pass;
 
@@ -164,7 +165,7 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
     operands o;
     b->operands_size = lay_out_operands(&o, s, chunk, buffer) - buffer;
     b->operands = take(&buffer, threads * b->operands_size);
-    b->dx = take(&buffer, s->schedule || s->input_copies ? chunk * row_stride(s->inputs) : 0);
+    b->dx = take(&buffer, copies_inputs(s) ? chunk * row_stride(s->inputs) : 0);
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
     b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);
@@ -175,8 +176,9 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
 
 static size_t backward_workspace(const shape *s, int threads) {
     backward_pass b;
-    REAL origin;
-    const size_t size = (size_t)(lay_out_backward(&b, s, threads, &origin) - &origin);
+    REAL origin; /* addresses are subtracted, never used */
+    const size_t size =
+        (size_t)(lay_out_backward(&b, s, threads_for(s, threads), &origin) - &origin);
     return s->recompute ? size + forward_workspace(s, threads) : size;
 }
 

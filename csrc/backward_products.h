@@ -65,11 +65,12 @@ typedef struct {
     int accumulate;
 } chunk;
 
-/* Rows [first, last) of a chunk, step by step: calls for each step's part of them. */
+/* Rows [first, last) of a chunk: row i of step t is its n-th. */
 #define FOR_EACH_ROW(s, c, first, last, t, i, n)                                                   \
     for (ptrdiff_t t = (c)->first_step, n = 0; t < (c)->end; t++)                                  \
         for (ptrdiff_t i = 0; i < rows_in(s, t); i++, n++)                                         \
-            if (n >= (first) && n < (last))
+            if (n < (first) || n >= (last)) continue;                                              \
+            else
 
 /* Rows [first, last) of x and of the states, copied where they are scattered, and scaled. */
 static void copy_rows(const backward_pass *b, const chunk *c, ptrdiff_t first, ptrdiff_t last) {
@@ -242,7 +243,7 @@ static void scatter_inputs(const backward_pass *b, const chunk *c, ptrdiff_t fir
 static void input_gradients(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
     const fastgru_backward *args = b->args;
-    const int in_place = !places_of(s) && !s->input_copies, tiles = chunks_use_tiles(s);
+    const int in_place = !copies_inputs(s), tiles = chunks_use_tiles(s);
     const ptrdiff_t at = s->schedule ? offset_of(s, c->first_step) : c->first_step;
     if (!args->dx) return;
     REAL *dx = (REAL *)args->dx + at * args->dx_step;

@@ -27,15 +27,17 @@ INLINE vec differentiate_blend(const backward_pass *b, const back_step *t, ptrdi
     const ptrdiff_t h = b->shape->units, hs = b->units_stride, left = h - j;
     const REAL *cache = t->cache + i * cached_row(b->shape) + j;
     REAL *derivatives = t->derivatives + i * b->stride + j;
-    prefetch_cached(cache + cached_row(b->shape), hs, 4);
+    prefetch_cached(cache + cached_row(b->shape), hs, GRU_VALUES);
     const vec dh = gradient_of_state(b, t, i, j);
     const vec z = load(cache + Z * hs), n = load(cache + N * hs);
     const vec before = load(t->before + i * hs + j);
     const int replaces = b->shape->update_replaces;
     const vec to_candidate = replaces ? z : splat(1) - z, to_before = replaces ? splat(1) - z : z;
     const vec dz = dh * (replaces ? n - before : before - n);
-    const vec dn = through_activation(dh * to_candidate, n, cache + (4 + N) * hs, standard);
-    store_part(derivatives + DZ * h, through_gate(dz, z, cache + (4 + Z) * hs, standard), left);
+    const vec dn =
+        through_activation(dh * to_candidate, n, cache + (GRU_VALUES + N) * hs, standard);
+    store_part(derivatives + DZ * h, through_gate(dz, z, cache + (GRU_VALUES + Z) * hs, standard),
+               left);
     store_part(derivatives + DN * h, dn, left);
     store(b->dh + i * hs + j, dh * to_before);
     return dn;
@@ -50,8 +52,8 @@ INLINE void differentiate_reset_after(const backward_pass *b, const back_step *t
         const vec dn = differentiate_blend(b, t, i, j, standard), r = load(cache + R * hs);
         const vec dr = dn * load(cache + CACHED_Q * hs);
         store_part(derivatives + DQ * h, dn * r, h - j);
-        store_part(derivatives + DR * h, through_gate(dr, r, cache + (4 + R) * hs, standard),
-                   h - j);
+        store_part(derivatives + DR * h,
+                   through_gate(dr, r, cache + (GRU_VALUES + R) * hs, standard), h - j);
     }
 }
 NOINLINE void differentiate_standard_gru(const backward_pass *b, const back_step *t) {
@@ -80,7 +82,8 @@ NOINLINE void differentiate_reset_before(const backward_pass *b, const back_step
         REAL *dh = b->dh + i * hs + j;
         store(dh, fma_(dreset, r, load(dh)));
         store_part(t->derivatives + i * b->stride + DR * h + j,
-                   through_gate(dreset * before, r, cache + (4 + R) * hs, standard), h - j);
+                   through_gate(dreset * before, r, cache + (GRU_VALUES + R) * hs, standard),
+                   h - j);
     }
 }
 
@@ -103,11 +106,12 @@ static void gru_step_back(backward_pass *b, const back_step *t) {
 INLINE void differentiate_lstm(const backward_pass *b, const back_step *t, const int standard) {
     const ptrdiff_t h = b->shape->units, hs = b->units_stride;
     FOR_EACH_VECTOR(t, i, j) {
-        const REAL *cache = t->cache + i * cached_row(b->shape) + j, *slope = cache + 5 * hs;
+        const REAL *cache = t->cache + i * cached_row(b->shape) + j,
+                   *slope = cache + LSTM_VALUES * hs;
         REAL *derivatives = t->derivatives + i * b->stride + j, *dc_at = b->dc + i * hs + j;
-        vec value[LSTM_GATES + 1], d[LSTM_GATES];
-        prefetch_cached(cache + cached_row(b->shape), hs, 5);
-        UNROLL for (int g = 0; g <= LSTM_GATES; g++) value[g] = load(cache + g * hs);
+        vec value[LSTM_VALUES], d[LSTM_GATES];
+        prefetch_cached(cache + cached_row(b->shape), hs, LSTM_VALUES);
+        UNROLL for (int g = 0; g < LSTM_VALUES; g++) value[g] = load(cache + g * hs);
         const vec dh = gradient_of_state(b, t, i, j), tc = value[CACHED_TC];
         const vec dc =
             load(dc_at) + through_activation(dh * value[O], tc, slope + CACHED_TC * hs, standard);

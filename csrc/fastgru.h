@@ -1,7 +1,8 @@
 /* fastgru: Gated Recurrent Units on CPUs, with LSTMs and simple RNNs beside them. The C API, and its manual.
  *
  * Letters: B batch, T time steps, I input features, H hidden units, V vocabulary.
- * Gates, always in this order: z update, r reset, n candidate; of the LSTM i input, f forget, g candidate, o output.
+ * Gates, in this order unless `resets_first` says otherwise: z update, r reset, n candidate; of the LSTM i input, f forget,
+ * g candidate, o output.
  *
  * The library never allocates, prints, aborts or keeps a pointer after a call. The caller owns every buffer.
  * Sizes and strides are counted in elements, not bytes. Unless a comment says otherwise arrays are
@@ -9,7 +10,9 @@
  * All data of one table of kernels has one real type: float or double.
  *
  * A row's outputs have the same bits whatever the batch it is part of, and all results have the same bits at any
- * number of threads: every sum runs over its terms in order, whatever the blocking and whoever computes it.
+ * number of threads: the order in which a sum runs over its terms depends on the layer alone (and of a gradient, on the
+ * batch), not on the blocking nor on who computes it. Where large products go through matrix tiles (instruction set amx) an
+ * infinity in them counts as the largest bfloat16 number, about 3.39e38.
  *
  * Inside the recurrent passes numbers below normal size count as zero; the caller's floating-point mode is restored.
  *

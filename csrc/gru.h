@@ -32,12 +32,13 @@ INLINE void finish_gru(const forward_pass *f, const step *t, ptrdiff_t unit, ptr
             store_output(f, t, i, j, h);
             if (t->cache) {
                 REAL *cache = t->cache + i * cached + j;
-                prefetch_cached(cache + 2 * cached, hs, 4);
+                prefetch_cached(cache + 2 * cached, hs, GRU_VALUES);
                 store(cache + Z * hs, z);
                 store(cache + R * hs, r);
                 store(cache + N * hs, n);
                 store(cache + CACHED_Q * hs, q);
-                for (int g = 0; !standard && g < GATES; g++) store(cache + (4 + g) * hs, slope[g]);
+                for (int g = 0; !standard && g < GATES; g++)
+                    store(cache + (GRU_VALUES + g) * hs, slope[g]);
             }
             recurrent += GATES * LANES;
             projected += GATES * LANES;
@@ -78,7 +79,8 @@ NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, 
             if (t->cache) {
                 REAL *cache = t->cache + i * cached_row(s) + j;
                 store(cache + R * hs, r);
-                for (int g = 0; !standard && g < 2; g++) store(cache + (4 + g) * hs, slope[g]);
+                for (int g = 0; !standard && g < 2; g++)
+                    store(cache + (GRU_VALUES + g) * hs, slope[g]);
             }
             recurrent += 2 * LANES;
             projected += GATES * LANES;
@@ -106,7 +108,7 @@ NOINLINE void finish_candidates(const forward_pass *f, const step *t, ptrdiff_t 
                 store(cache + Z * hs, z);
                 store(cache + N * hs, n);
                 store(cache + CACHED_Q * hs, load(f->reset_state + i * hs + j));
-                if (!standard) store(cache + (4 + N) * hs, slope);
+                if (!standard) store(cache + (GRU_VALUES + N) * hs, slope);
             }
             recurrent += LANES;
             projected += GATES * LANES;

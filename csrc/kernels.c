@@ -8,6 +8,7 @@
 #include "dense.h"
 #include "embedding.h"
 #include "losses.h"
+#include "packing.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)

@@ -11,7 +11,7 @@ INLINE void finish_lstm(const forward_pass *f, const step *t, ptrdiff_t unit, pt
         const REAL *recurrent = t->recurrent + i * count * LSTM_GATES * LANES;
         const REAL *projected = t->projected + (i * hs + unit) * LSTM_GATES;
         for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
-            vec value[LSTM_GATES + 1], slope[LSTM_GATES + 1];
+            vec value[LSTM_VALUES], slope[LSTM_VALUES];
             UNROLL for (int g = 0; g < LSTM_GATES; g++) {
                 const vec sum = load(recurrent + g * LANES) + load(projected + g * LANES);
                 value[g] = g == G ? activation(f, sum, standard, &slope[g])
@@ -25,10 +25,10 @@ INLINE void finish_lstm(const forward_pass *f, const step *t, ptrdiff_t unit, pt
             store_output(f, t, i, j, h);
             if (t->cache) {
                 REAL *cache = t->cache + i * cached + j;
-                prefetch_cached(cache + 2 * cached, hs, 5);
-                UNROLL for (int g = 0; g <= LSTM_GATES; g++) store(cache + g * hs, value[g]);
-                for (int g = 0; !standard && g <= LSTM_GATES; g++)
-                    store(cache + (5 + g) * hs, slope[g]);
+                prefetch_cached(cache + 2 * cached, hs, LSTM_VALUES);
+                UNROLL for (int g = 0; g < LSTM_VALUES; g++) store(cache + g * hs, value[g]);
+                for (int g = 0; !standard && g < LSTM_VALUES; g++)
+                    store(cache + (LSTM_VALUES + g) * hs, slope[g]);
             }
             recurrent += LSTM_GATES * LANES;
             projected += LSTM_GATES * LANES;

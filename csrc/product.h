@@ -1,4 +1,4 @@
-/* Matrix products, all of them, on one micro-kernel.
+/* Matrix products on one micro-kernel: all but large ones of float32 where there are matrix tiles (split_product.h).
  *
  * A tile of C (a few rows, one panel wide) stays in registers while the kernel walks along the depth: for each k
  * it loads one line of a packed panel of B and multiplies it by one element of each row of A. Each element of C is
@@ -17,7 +17,7 @@
 #define PLAIN_ROWS 12
 #define GATE_ROWS 8
 #define WIDE_ROWS 6
-#define WIDE 4 /* vectors in the widest panel: four gates of the same units, or units */
+#define WIDE 4 /* vectors in a panel of four gates of the same units, or of consecutive units */
 #else
 #define MOST_ROWS 6
 #define PLAIN_ROWS 6
@@ -42,6 +42,14 @@
 INLINE ptrdiff_t row_stride(ptrdiff_t n) {
     const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(REAL);
     return n % (8 * line) == 0 ? n + line : n;
+}
+
+/* A buffer that is handed out piece by piece, each at the start of a cache line if the buffer is. */
+INLINE ptrdiff_t piece(ptrdiff_t count) { return padded(count, 64 / (ptrdiff_t)sizeof(REAL)); }
+INLINE REAL *take(REAL **buffer, ptrdiff_t count) {
+    REAL *start = *buffer;
+    *buffer += piece(count);
+    return start;
 }
 
 /* A matrix of contiguous rows at two strides: row i is at data + (i / inner) * outer + (i % inner) * stride. */
@@ -283,9 +291,10 @@ INLINE ptrdiff_t lines_size(ptrdiff_t row_count, ptrdiff_t columns) {
 typedef struct {
     rows a, c;      /* A at one stride, unless B's panels are more than PLAIN wide or A gated */
     int transposed; /* A is: a.data has its lines in panels (pack_lines) */
-    ptrdiff_t
-        gate_step; /* above 0: a row of A is a row for each gate, so far apart; B's columns are */
-    int gates;     /* vectors of so many gates in turn */
+    /* Gated, if above 0: a row of A is a row for each gate, so far apart, and B's columns are vectors of so many gates in
+     * turn. Its panels are never one vector wide. */
+    ptrdiff_t gate_step;
+    int gates;
     ptrdiff_t first, last;
     const REAL *b; /* packed, panels of `vectors` vectors */
     ptrdiff_t depth, columns;
@@ -316,7 +325,7 @@ INLINE int most_rows(const packed_product *m, int vectors) {
     return vectors > GATES ? WIDE_ROWS : vectors == GATES || m->gate_step ? GATE_ROWS : PLAIN_ROWS;
 }
 
-/* A tile that reaches past the end of C's rows goes through a buffer. */
+/* A tile that reaches past the end of C's rows goes through a buffer. Only panels of PLAIN or fewer vectors do. */
 static void run_at_the_edge(const tile *t, tile_function *run, int row_count, ptrdiff_t columns) {
     REAL buffer[MOST_ROWS][PLAIN * LANES], first[PLAIN * LANES] = {0};
     REAL *rows_of_buffer[MOST_ROWS];

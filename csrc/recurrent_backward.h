@@ -162,7 +162,7 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     b.stride = derivatives_stride(s);
     b.states = b.cache + cached_states_at(s);
     if (s->cell == FASTGRU_LSTM) b.c_states = b.states + states_size(s);
-    lay_out_backward(&b, s, threads, args->workspace);
+    b.end = lay_out_backward(&b, s, threads, args->workspace);
     load_states(s, args->dh_n, b.dh);
     if (b.c_states) load_states(s, args->dc_n, b.dc);
     return b;
@@ -170,16 +170,14 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
 
 /* The forward pass that makes a chunk's rows of the cache again, from the states that were kept. */
 static forward_pass begin_again(backward_pass *b, int threads) {
-    backward_pass end_of;
-    REAL *after = lay_out_backward(&end_of, b->shape, threads, b->args->workspace);
-    forward_pass f = begin_forward(&b->args->forward, threads, after);
-    f.again = 1;
+    forward_pass f = begin_forward(&b->args->forward, threads, b->end);
+    f.recomputes = 1;
     f.cache = b->made_again;
     b->cache = b->made_again;
     return f;
 }
 
-/* Where no step counts at all, sums over steps are zero. */
+/* What chunks add to, or never reach: the bias' gradient; the weights', where no step counts; dx of rows without steps. */
 static void clear_gradients(const fastgru_backward *args) {
     const shape *s = &args->forward.shape;
     const size_t h = (size_t)s->units, gates = (size_t)gates_of(s);

@@ -29,10 +29,10 @@ enum {
 /* The job at hand is one word, number << 8 | members: whoever reads it knows at once whether it is a member. The task
  * and its context stay until the last member has reported, so members, and they alone, may read them. */
 static struct {
-    pthread_mutex_t lock; /* guards parking, and the number of workers */
+    pthread_mutex_t lock; /* guards parking */
     pthread_cond_t wake;
-    int workers;
-    int busy;
+    int busy;    /* whoever has set it has the pool to itself */
+    int workers; /* read and changed by that one alone */
     uint64_t job;
     fastgru_task *task;
     void *context;

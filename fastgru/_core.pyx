@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The bridge to the C core: buffers in, GIL released, one C call, status to exception.
+"""The bridge to the C core: buffers in, GIL released, one C call.
 
 Its callers are fastgru.ops. Arrays that C can take as they are, right in class, kind, shape and layout, are told
 here from their buffers: the operations return None for any others, and only then does the caller check them in

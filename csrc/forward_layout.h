@@ -1,0 +1,115 @@
+/* What a forward pass works on: the buffers of a call. */
+#ifndef FASTGRU_FORWARD_LAYOUT_H
+#define FASTGRU_FORWARD_LAYOUT_H
+
+#include "sharing.h"
+
+typedef struct forward_pass forward_pass;
+typedef struct step step;
+
+/* Makes gates and states of the member's rows and the units of `count` whole vectors from `unit` on. */
+typedef void finish_function(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count);
+
+/* One call's buffers and pointers. A row of `projected` holds, vector by vector of units, all gates' vectors. */
+struct forward_pass {
+    const fastgru_forward *args;
+    const shape *shape;
+    int gates;
+    ptrdiff_t units_stride, inputs_stride;
+    const REAL *w, *u, *u_candidate;
+    REAL *input_bias;     /* as projected rows are ordered; a GRU's z and r include U's bias */
+    REAL *candidate_bias; /* GRU, reset after: c_n */
+    REAL *inputs;         /* a chunk's rows of x where they can't be read in place */
+    REAL *scratch;        /* each member's, where input projections go through tiles */
+    REAL *projected;
+    REAL *recurrent; /* products of a few panels, for all rows; each member has its own */
+    REAL *dropped;   /* the state that enters the products, a copy for each gate or one for all */
+    REAL *state[2];  /* inference: h before and after a step, in turn */
+    REAL *c_state;
+    REAL *update;            /* GRU, reset before: z, until the candidate is known */
+    REAL *reset_state;       /* ... and r * h, times its dropout */
+    REAL *states, *c_states; /* training: all of them, in the cache; else NULL */
+    REAL *cache;             /* rows from step cached_from on, or NULL */
+    ptrdiff_t cached_from;
+    int recomputes; /* the states are known: only the cache's rows are made */
+    finish_function *finish;
+    fastgru_barrier ready; /* with the units split: all have made their units of the step */
+};
+
+/* Rows whose input projections are made together: enough for a product to run at full speed, few enough to stay in
+ * L2 until the steps have used them. */
+INLINE ptrdiff_t projected_rows(const shape *s) {
+    const int tiles = inputs_use_tiles(s); /* weights in pieces are larger, and want more rows */
+    const ptrdiff_t bytes = (ptrdiff_t)1 << (tiles ? 20 : 18);
+    const ptrdiff_t fitting = bytes / ((ptrdiff_t)sizeof(REAL) * gates_of(s) * padded_units(s));
+    return minimum(maximum(fitting, tiles ? 128 : 64), 512);
+}
+
+INLINE ptrdiff_t recurrent_size(const shape *s) {
+    return piece(s->batch * MOST_PANELS * MOST_VECTORS * LANES);
+}
+
+/* Lays the buffers out and returns where they end. */
+static REAL *lay_out_forward(forward_pass *f, const shape *s, int threads, REAL *buffer) {
+    const ptrdiff_t hp = padded_units(s), bhs = s->batch * stride_of_units(s);
+    const ptrdiff_t chunk = threads * rows_in_a_chunk(s, projected_rows(s));
+    const int before = resets_before(s);
+    f->input_bias = take(&buffer, gates_of(s) * hp);
+    f->candidate_bias = take(&buffer, hp);
+    f->inputs = take(&buffer, chunk * maximum(s->input_copies, 1) * row_stride(s->inputs));
+    f->scratch = take(&buffer, inputs_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
+    f->projected = take(&buffer, chunk * gates_of(s) * stride_of_units(s));
+    f->recurrent = take(&buffer, threads * recurrent_size(s));
+    f->dropped = take(&buffer, s->state_copies * bhs);
+    f->state[0] = take(&buffer, bhs);
+    f->state[1] = take(&buffer, bhs);
+    f->c_state = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
+    f->update = take(&buffer, before ? bhs : 0);
+    f->reset_state = take(&buffer, before ? bhs : 0);
+    return buffer;
+}
+
+static size_t forward_workspace(const shape *s, int threads) {
+    forward_pass f;
+    REAL origin; /* addresses are subtracted, never used */
+    return (size_t)(lay_out_forward(&f, s, threads_for(s, threads), &origin) - &origin);
+}
+
+/* The biases, in the order and with the padding of the products that they are added to. */
+static void pack_biases(const forward_pass *f) {
+    const ptrdiff_t h = f->shape->units, gates = f->gates;
+    const int after = f->shape->cell == FASTGRU_GRU && f->shape->reset_after;
+    const REAL *b = f->args->bias, *c = after && b ? b + gates * h : NULL;
+    memset(f->input_bias, 0, (size_t)(gates * padded_units(f->shape)) * sizeof(REAL));
+    memset(f->candidate_bias, 0, (size_t)padded_units(f->shape) * sizeof(REAL));
+    for (int g = 0; b && g < gates; g++) {
+        const ptrdiff_t at = place_of_gate(f->shape, g) * h;
+        for (ptrdiff_t j = 0; j < h; j++)
+            f->input_bias[(j / LANES * gates + g) * LANES + j % LANES] =
+                c && g != N ? b[at + j] + c[at + j] : b[at + j];
+    }
+    if (c) memcpy(f->candidate_bias, c + N * h, (size_t)h * sizeof(REAL));
+}
+
+static finish_function *finish_function_of(const shape *s);
+
+static forward_pass begin_forward(const fastgru_forward *args, int threads, REAL *workspace) {
+    const shape *s = &args->shape;
+    const REAL *packed = args->packed;
+    forward_pass f = {.args = args, .shape = s, .gates = gates_of(s), .w = packed};
+    f.units_stride = stride_of_units(s);
+    f.inputs_stride = row_stride(s->inputs);
+    f.u = packed + packed_recurrent_at(s);
+    if (resets_before(s)) f.u_candidate = packed + packed_candidate_at(s);
+    f.finish = finish_function_of(s);
+    lay_out_forward(&f, s, threads, workspace);
+    if (args->cache) {
+        f.states = (REAL *)args->cache + cached_states_at(s);
+        if (s->cell == FASTGRU_LSTM) f.c_states = f.states + states_size(s);
+        if (!s->recompute) f.cache = args->cache;
+    }
+    pack_biases(&f);
+    return f;
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* The input projections of a chunk of steps, in one product. */
+#ifndef FASTGRU_INPUT_PROJECTIONS_H
+#define FASTGRU_INPUT_PROJECTIONS_H
+
+#include "forward_layout.h"
+
+/* A chunk's rows, as one member has them: its own rows of each step, one step after the other, from `area` on. Members
+ * who split the rows don't wait for each other, so each has an area of its own. */
+typedef struct {
+    ptrdiff_t first_step, end, area, row_count;
+} chunk_part;
+
+static chunk_part part_of_chunk(const shape *s, const share *part, ptrdiff_t first, ptrdiff_t end) {
+    chunk_part c = {first, end, 0, 0};
+    if (!part->units_split) c.area = part->member * rows_in_a_chunk(s, projected_rows(s));
+    for (ptrdiff_t t = first; t < end; t++)
+        c.row_count += maximum(0, last_row_in(s, part, t) - part->first_row);
+    return c;
+}
+
+/* Whether the product can read the member's rows of x where they are. */
+static int reads_in_place(const forward_pass *f, const share *part) {
+    const shape *s = f->shape;
+    const ptrdiff_t count = part->last_row - part->first_row;
+    if (s->input_copies || places_of(s)) return 0;
+    if (s->schedule) return count == s->batch;
+    return panel_vectors(s) > PLAIN || count == 1 || f->args->x_step == count * f->args->x_batch;
+}
+
+/* The row of x, or of another array of that layout, for row i of step t. */
+INLINE ptrdiff_t place_in(const shape *s, ptrdiff_t t, ptrdiff_t i, ptrdiff_t batch_stride,
+                          ptrdiff_t step_stride) {
+    if (!s->schedule) return i * batch_stride + t * step_stride;
+    const ptrdiff_t n = offset_of(s, t) + i;
+    if (!s->schedule->places) return n * step_stride;
+    const fastgru_place *p = s->schedule->places + n;
+    return p->row * batch_stride + p->step * step_stride;
+}
+
+/* to = from, times a factor where there is one. */
+INLINE void copy_scaled(const REAL *from, const REAL *factor, ptrdiff_t count, REAL *restrict to) {
+    if (!factor) memcpy(to, from, (size_t)count * sizeof(REAL));
+    else
+        for (ptrdiff_t j = 0; j < count; j++) to[j] = from[j] * factor[j];
+}
+
+/* The factors on x, or on the state, of row i for one of the copies; NULL where there are none. */
+INLINE const REAL *dropout_of(const shape *s, const void *dropout, int copy, ptrdiff_t width,
+                              ptrdiff_t i) {
+    if (!dropout) return NULL;
+    return (const REAL *)dropout + (copy * s->batch + number_of(s, i)) * width;
+}
+
+/* One row of x, for each gate with its own dropout. */
+static void copy_input(const fastgru_forward *args, ptrdiff_t t, ptrdiff_t i, ptrdiff_t stride,
+                       REAL *to) {
+    const shape *s = &args->shape;
+    const REAL *x = (const REAL *)args->x + place_in(s, t, i, args->x_batch, args->x_step);
+    for (int c = 0; c < maximum(s->input_copies, 1); c++)
+        copy_scaled(x, dropout_of(s, args->input_dropout, c, s->inputs, i), s->inputs,
+                    to + c * stride);
+}
+
+static void gather_inputs(forward_pass *f, const share *part, const chunk_part *c) {
+    const shape *s = f->shape;
+    const ptrdiff_t width = maximum(s->input_copies, 1) * f->inputs_stride;
+    REAL *to = f->inputs + c->area * width;
+    for (ptrdiff_t t = c->first_step; t < c->end; t++) {
+        const ptrdiff_t first = part->first_row, last = last_row_in(s, part, t);
+        ptrdiff_t mine = 0, end = maximum(0, last - first);
+        if (part->units_split) part_of(end, 1, part->member, part->members, &mine, &end);
+        for (ptrdiff_t i = mine; i < end; i++)
+            copy_input(f->args, t, first + i, f->inputs_stride, to + i * width);
+        to += maximum(0, last - first) * width;
+    }
+    if (part->units_split) fastgru_wait(&f->ready, part->members);
+}
+
+/* The member's rows of x, where a product finds them: gathered, if need be. */
+static rows rows_of_x(forward_pass *f, const share *part, const chunk_part *c) {
+    const shape *s = f->shape;
+    const fastgru_forward *args = f->args;
+    if (!reads_in_place(f, part)) {
+        const ptrdiff_t stride = maximum(s->input_copies, 1) * f->inputs_stride;
+        gather_inputs(f, part, c);
+        return rows_at(f->inputs + c->area * stride, stride);
+    }
+    const REAL *x = (const REAL *)args->x + part->first_row * args->x_batch;
+    if (s->schedule) return rows_at(x + offset_of(s, c->first_step) * args->x_step, args->x_step);
+    return rows_of_steps(x + c->first_step * args->x_step, part->last_row - part->first_row,
+                         args->x_batch, args->x_step);
+}
+
+/* The product on tiles: gate by gate where each has inputs of its own. */
+static void project_split(const forward_pass *f, const share *part, const chunk_part *c, rows x) {
+    const shape *s = f->shape;
+    const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates;
+    const ptrdiff_t columns = (part->last_unit - part->first_unit) * f->gates;
+    const int gated = s->input_copies > 1, products = gated ? f->gates : 1;
+    for (int g = 0; g < products; g++) {
+        const ptrdiff_t at = column + g * LANES;
+        rows copy = x;
+        copy.data += g * f->inputs_stride;
+        multiply_split(&(split_product){
+            .a = copy,
+            .c = rows_at(f->projected + c->area * width + at, width),
+            .last = c->row_count,
+            .b_pieces = f->w + pieces_size(at, s->inputs),
+            .depth = s->inputs,
+            .columns = columns / products,
+            .one_in = products,
+            .start = f->input_bias + at,
+            .scratch = f->scratch + part->member * SPLIT_SCRATCH,
+        });
+    }
+}
+
+/* The member's rows and units of the input projections of a chunk. */
+static void project_inputs(forward_pass *f, const share *part, const chunk_part *c) {
+    const shape *s = f->shape;
+    const rows x = rows_of_x(f, part, c);
+    if (inputs_use_tiles(s)) {
+        project_split(f, part, c, x);
+        return;
+    }
+    const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates;
+    multiply_packed(&(packed_product){
+        .a = x,
+        .c = rows_at(f->projected + c->area * width + column, width),
+        .last = c->row_count,
+        .b = f->w + column * s->inputs,
+        .depth = s->inputs,
+        .columns = (part->last_unit - part->first_unit) * f->gates,
+        .vectors = panel_vectors(s),
+        .start = f->input_bias + column,
+        .gate_step = s->input_copies > 1 ? f->inputs_stride : 0,
+        .gates = f->gates,
+    });
+}
+
+#endif

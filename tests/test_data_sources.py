@@ -483,3 +483,121 @@ def test_a_file_trains_as_the_array_in_memory_does(tmp_path, operations):
         on_disk.fit(x, Y3[:11], verbose=0)
     with pytest.raises(ValueError, match="x: .*built for 3 features, got 2"):
         on_disk.fit(x[..., :2], Y3, verbose=0)
+
+
+class Labelled:
+    """A column of a table: its square brackets take labels of rows, not places."""
+
+    def __init__(self, values, labels):
+        self.values, self.labels = np.asarray(values), list(labels)
+        self.dtype, self.ndim, self.shape = self.values.dtype, 1, self.values.shape
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def __getitem__(self, key):
+        if isinstance(key, slice):
+            return self.values[key]
+        return self.values[[self.labels.index(label) for label in np.asarray(key)]]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return arrays as files."""
+    numbers = iter(range(99))
+
+    def write(array):
+        array = np.asarray(array)
+        shape = array.shape
+        found = np.memmap(tmp_path / str(next(numbers)), array.dtype, "w+", shape=shape)
+        found[:] = array
+        return found
+
+    return write
+
+
+def one_label_model(**compiled):
+    fastgru.utils.set_random_seed(1)
+    model = Sequential([Input((4, 3), dtype="float64"), GRU(5, dtype="float64"), Dense(1)])
+    model.compile(SGD(0.1), "mse", **compiled)
+    return model
+
+
+Y1 = X3[:, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: Labelled(a, range(len(a))[::-1]),
+        lambda a: Labelled(a, range(100, 100 + len(a))),
+        list,
+        lambda a: a.tolist(),
+        lambda a: [a],
+        lambda a: {"out": a},
+    ],
+)
+def test_rows_beside_a_file_are_taken_by_their_places(file, make):
+    x, w = file(X3), np.arange(12) / 4
+    histories = []
+    for y, weights in ((Y1, w), (make(Y1), make(w))):
+        fastgru.utils.set_random_seed(1)
+        model = Sequential([Input((4, 3)), GRU(5, dtype="float64"), Dense(1, name="out")])
+        model.compile(SGD(0.1), "mse")
+        fit = model.fit(x, y, batch_size=5, epochs=2, sample_weight=weights, verbose=0)
+        histories.append(fit.history)
+    assert histories[0] == histories[1]
+
+
+def test_a_list_of_rows_of_a_file_is_a_list_of_samples(file):
+    model = one_label_model()
+    rows = list(file(X3))
+    np.testing.assert_array_equal(model.predict(rows), model.predict(X3))
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        (Y1, {"sample_weight": np.ones(11)}, "x and sample_weight: .*12 samples and 11 weights"),
+        (Y1, {"sample_weight": 2.0}, "sample_weight: expected an array with a row for each sample"),
+        (list(Y1[:11]), {}, "x and y: expected as many labels as samples, got 12 samples and 11"),
+        ({"out": Y1[:11]}, {}, "x and y: expected as many labels as samples, got 12 samples and"),
+        ([[1], [2, 3]] * 6, {}, "y: rows have different lengths"),
+    ],
+)
+def test_what_does_not_fit_a_file_is_refused_before_anything(file, y, options, message):
+    fastgru.utils.set_random_seed(1)
+    model = Sequential([Input((4, 3)), GRU(5), Dense(1, name="out")])
+    model.compile(SGD(0.1), "mse")
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        model.fit(file(X3), y, batch_size=5, verbose=0, **options)
+    assert same(before, model.get_weights()) and model.optimizer.iterations == 0
+
+
+def test_files_beside_several_outputs(file, operations):
+    expected = two_by_two().fit([A, B], [FAR, KIND], 4, shuffle=False, verbose=0).history
+    for y in ([FAR, file(KIND)], {"kind": KIND.tolist(), "far": file(FAR)}):
+        model = two_by_two()
+        found = model.fit({"a": file(A), "b": B}, y, 4, shuffle=False, verbose=0).history
+        assert found == expected
+    with pytest.raises(ValueError, match="x and y: expected as many labels as samples, got 11 sa"):
+        model.fit([file(A), B], [FAR, KIND[:10]], 4, verbose=0)
+    with pytest.raises(ValueError, match="x: expected samples, as many in every input"):
+        model.fit([file(A), B[:10]], [FAR, KIND], 4, verbose=0)
+
+
+def test_stateful_layers_refuse_a_file_of_uneven_size_before_anything(file):
+    layers = [Input(batch_shape=(5, 4, 3)), GRU(2, stateful=True), Dense(1)]
+    model = Sequential(layers)
+    model.compile(SGD(0.1), "mse")
+    for run in (lambda x: model.fit(x, Y1, 5, shuffle=False, verbose=0), model.predict):
+        with pytest.raises(ValueError, match="x: gru.*: stateful, built for batches of 5, got 12"):
+            run(file(X3))
+    assert model.optimizer.iterations == 0 and not model.layers[0].states[0].any()

@@ -46,10 +46,13 @@ class Source:
         The number of batches in a pass; None if it is not known.
     restarts : bool
         Whether there can be another pass.
+    count, batch_size : int
+        Samples in all, and in a batch; 0 if that is not known.
     """
 
     steps: int | None = None
     restarts = True
+    count = batch_size = 0
 
     def example(self) -> Arrays:
         """Return a batch, or all, as arrays: others have the same shapes but for their lengths."""

@@ -136,18 +136,41 @@ def _labels(
 ) -> list[Any]:
     if y is None:
         raise TypeError(f"{where}y: expected labels, got None")
+    given = by_output(model, f"{where}y", y, len(x[0]))
     if len(output_shapes) == 1:
-        if isinstance(y, Mapping):
-            (y,) = for_each_output(f"{where}y", y, model.output_names)
-        labels = _unwrapped(y, len(x[0]))
-        return [_label(model, labels, model.loss, x, output_shapes[0], f"{where}y")]
+        return [_label(model, given, model.loss, x, output_shapes[0], where, "y")]
     names = model.output_names
-    given = for_each_output(f"{where}y", y, names)
+    given = for_each_output(f"{where}y", given, names)
     each = for_each_output("loss", model.loss, names)
     return [
-        _label(model, labels, loss, x, shape, f"{where}y[{name!r}]")
+        _label(model, labels, loss, x, shape, where, f"y[{name!r}]")
         for labels, loss, shape, name in zip(given, each, output_shapes, names, strict=True)
     ]
+
+
+def by_output(model: Model, name: str, given: Any, count: int) -> Any:
+    """Return labels or weights as they were meant: one thing, or a list with one for each output.
+
+    Raises
+    ------
+    ValueError
+        If the list is too long or too short, or a dict names an output that there is not.
+    """
+    names = model.output_names
+    if isinstance(given, Mapping) or (len(names) > 1 and isinstance(given, list | tuple)):
+        found = for_each_output(name, given, names)
+        given = found if len(names) > 1 else found[0]
+    return given if len(names) > 1 else _unwrapped(given, count)
+
+
+def require_labels(where: str, name: str, count: int, samples: int) -> None:
+    """Require as many labels (or weights) as samples; `where` begins the message."""
+    if count != samples:
+        what = "labels" if name.startswith("y") else "weights"
+        raise ValueError(
+            f"{where}x and {name}: expected as many {what} as samples, got {samples} samples and "
+            f"{count} {what}"
+        )
 
 
 def _unwrapped(given: Any, count: int) -> Any:
@@ -160,17 +183,13 @@ def _unwrapped(given: Any, count: int) -> Any:
 
 
 def _label(
-    model: Model, y: Any, loss: Any, x: list[Leaf], shape: tuple[int, ...], name: str
+    model: Model, y: Any, loss: Any, x: list[Leaf], shape: tuple[int, ...], where: str, name: str
 ) -> Any:
     if y is None or not hasattr(y, "__len__"):
         if y is None and loss is None:
             return None
-        raise TypeError(f"{name}: expected an array of labels, got {y!r}")
-    if len(y) != len(x[0]):
-        raise ValueError(
-            f"{name.removesuffix('y')}x and y: expected as many labels as samples, "
-            f"got {len(x[0])} samples and {len(y)} labels"
-        )
+        raise TypeError(f"{where}{name}: expected an array of labels, got {y!r}")
+    require_labels(where, name, len(y), len(x[0]))
     dtype = np.dtype(model.dtype)
     lengths = next((leaf.lengths for leaf in x if isinstance(leaf, Ragged)), None)
     try:
@@ -186,7 +205,7 @@ def _label(
         labels = _prepared(loss, y, shape, dtype)
     except (TypeError, ValueError) as error:
         message = str(error)
-        raise type(error)(name + message.removeprefix("y")) from None
+        raise type(error)(where + name + message.removeprefix("y")) from None
     if lengths is not None and len(shape) > 2 and len(x) == 1:  # padded labels, ragged samples
         starts = np.arange(len(labels)) * labels.shape[1]
         return Ragged(labels.reshape(-1, *labels.shape[2:]), lengths, starts)
@@ -220,11 +239,9 @@ def _weights(
     if sample_weight is None:
         return None
     name = f"{where}sample_weight"
-    several = len(y) > 1
-    if isinstance(sample_weight, Mapping) or (several and isinstance(sample_weight, list | tuple)):
-        given = for_each_output(name, sample_weight, model.output_names)
-    else:
-        given = [_unwrapped(sample_weight, len(x[0]))] * len(y)
+    given = by_output(model, name, sample_weight, len(x[0]))
+    if len(y) == 1 or not isinstance(sample_weight, Mapping | list | tuple):
+        given = [given] * len(y)
     found: list[Any] = []
     for weights, shape in zip(given, output_shapes, strict=True):
         if is_ragged(weights):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgru import _random
+from fastgru._arrays import to_array
 from fastgru._numbers import checked_count
-from fastgru.models.data import Arrays, Batch, Source
+from fastgru.models.data import Arrays, Batch, Rows, Source
+from fastgru.models.preparation import by_output, inputs_of, require_labels
 from fastgru.models.preparation import prepare as prepare_arrays
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ def source_of(
                 )
         return Stream(f"{where}x", x, one_batch, shuffle)
     size = checked_count("batch_size", batch_size, BATCH)
-    if any(map(_on_disk, _leaves(x))):
-        return OnDisk((x, y, sample_weight), one_batch, size)
+    if type(x) is not np.ndarray and any(map(_on_disk, inputs_of(model, f"{where}x", x)[0])):
+        return OnDisk(_beside_each_other(model, x, y, sample_weight, where), one_batch, size)
     return prepare(model, x, y, sample_weight, class_weight, size, where)
 
 
@@ -66,7 +68,7 @@ def require_even_batches(model: Model, source: Source, steps: int | None, where:
     ValueError
         If there are others.
     """
-    if steps is not None or not isinstance(source, Arrays) or not source.count:
+    if steps is not None or not source.count:
         return
     size = min(source.batch_size, source.count)
     for layer in model.layers:
@@ -78,10 +80,37 @@ def require_even_batches(model: Model, source: Source, steps: int | None, where:
             )
 
 
-def _leaves(x: Any) -> list[Any]:
-    if isinstance(x, Mapping):
-        return list(x.values())
-    return list(x) if isinstance(x, list | tuple) and len(x) < 100 else [x]
+def _beside_each_other(model: Model, x: Any, y: Any, weights: Any, where: str) -> list[Any]:
+    """Return samples, labels and weights: None, or an array (a list of them) with rows for each.
+
+    What is not on a disk is an array in memory, so that its rows go by their places.
+    """
+    leaves, in_list = inputs_of(model, f"{where}x", x)
+    leaves = [_array(f"{where}x", leaf) for leaf in leaves]
+    counts = {len(leaf) for leaf in leaves}
+    if len(counts) != 1 or not min(counts):
+        raise ValueError(
+            f"{where}x: expected samples, as many in every input, got {sorted(counts)}"
+        )
+    count, found = counts.pop(), [leaves if in_list else leaves[0]]
+    for name, value in (("y", y), ("sample_weight", weights)):
+        given = by_output(model, f"{where}{name}", value, count)
+        listed = isinstance(value, Mapping | list | tuple) and len(model.output_names) > 1
+        arrays = [_array(f"{where}{name}", one) for one in (given if listed else [given])]
+        for array in arrays:
+            if array is not None:
+                require_labels(where, name, len(array), count)
+        found.append(arrays if listed else arrays[0])
+    return found
+
+
+def _array(name: str, given: Any) -> Any:
+    if given is None or _on_disk(given):
+        return given
+    array = to_array(name, given)
+    if not array.ndim:
+        raise ValueError(f"{name}: expected an array with a row for each sample, got {given!r}")
+    return array
 
 
 def _on_disk(x: Any) -> bool:
@@ -105,41 +134,30 @@ class OnDisk(Source):
 
     Parameters
     ----------
-    given : tuple
-        Samples, labels and weights.
+    given : list
+        Samples, labels and weights: None, or an array (a list of them) with rows for each.
     prepare : callable
         Turns samples, labels and weights of a batch into arrays that are checked.
     batch_size : int
         Samples in a batch.
     """
 
-    def __init__(self, given: tuple[Any, Any, Any], prepare: Prepare, batch_size: int) -> None:
-        self._given, self._prepare, self._size = given, prepare, batch_size
-        counts = {len(leaf) for leaf in _leaves(given[0])}
-        if len(counts) != 1 or not min(counts):
-            raise ValueError(f"x: expected samples, as many in every input, got {sorted(counts)}")
-        self._count = counts.pop()
-        if given[1] is not None:
-            for leaf in _leaves(given[1]) if isinstance(given[1], Mapping) else ():
-                counts.add(len(leaf))
-            if not isinstance(given[1], Mapping | list | tuple) and len(given[1]) != self._count:
-                raise ValueError(
-                    f"x and y: expected as many labels as samples, got {self._count} samples and "
-                    f"{len(given[1])} labels"
-                )
-        self.steps = -(-self._count // batch_size)
+    def __init__(self, given: list[Any], prepare: Prepare, batch_size: int) -> None:
+        self._given, self._prepare, self.batch_size = given, prepare, batch_size
+        x = given[0]
+        self.count = len(x[0] if isinstance(x, list) else x)
+        self.steps = -(-self.count // batch_size)
 
     def example(self) -> Arrays:
         """Return the first batch."""
-        return self._arrays(slice(0, self._size))
+        return self._arrays(slice(0, self.batch_size))
 
-    def _arrays(self, rows: Any) -> Arrays:
-        x, y, weights = (_read(given, rows, self._count) for given in self._given)
-        return self._prepare(x, y, weights)
+    def _arrays(self, rows: Rows) -> Arrays:
+        return self._prepare(*(_read(given, rows) for given in self._given))
 
     def batches(self, shuffle: bool = False, by_length: bool = False) -> Iterator[Batch]:
         """Yield the batches of one pass, each in the order that it has on the disk."""
-        count, size = self._count, self._size
+        count, size = self.count, self.batch_size
         order = _random.generator().permutation(count) if shuffle else None
         for start in range(0, count, size):
             stop = min(start + size, count)
@@ -147,17 +165,11 @@ class OnDisk(Source):
             yield from self._arrays(rows).batches()
 
 
-def _read(given: Any, rows: Any, count: int) -> Any:
+def _read(given: Any, rows: Rows) -> Any:
     """Return rows of an array, or of each of several."""
-    if given is None:
-        return None
-    if isinstance(given, Mapping):
-        return {name: _read(leaf, rows, count) for name, leaf in given.items()}
-    if isinstance(given, list | tuple):
-        if len(given) == count and not hasattr(given[0], "shape"):
-            return np.asarray(given)[rows]
-        return [_read(leaf, rows, count) for leaf in given]
-    return np.asarray(given[rows])
+    if isinstance(given, list):
+        return [_read(leaf, rows) for leaf in given]
+    return None if given is None else np.asarray(given[rows])
 
 
 class Stream(Source):

@@ -9,7 +9,18 @@ import pytest
 
 import fastgru
 from fastgru import Input, Model, Sequential
-from fastgru.layers import GRU, Concatenate, Dense, Embedding
+from fastgru.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Concatenate,
+    Dense,
+    Embedding,
+    GlobalAveragePooling1D,
+    Masking,
+    TimeDistributed,
+)
+from fastgru.layers.padding import with_own
 from fastgru.models.preparation import prepare
 from fastgru.models.ragged import Ragged, to_ragged
 from fastgru.optimizers import SGD
@@ -601,3 +612,152 @@ def test_stateful_layers_refuse_a_file_of_uneven_size_before_anything(file):
         with pytest.raises(ValueError, match="x: gru.*: stateful, built for batches of 5, got 12"):
             run(file(X3))
     assert model.optimizer.iterations == 0 and not model.layers[0].states[0].any()
+
+
+# ---- each sample is as it is alone ---------------------------------------------------------------
+
+HOLES = [
+    np.where(np.arange(n)[:, None] == n // 2, 0, f) for n, f in zip(LENGTHS, FEATURES, strict=True)
+]
+BACKWARD = {"return_sequences": True, "go_backwards": True}
+AS_ALONE = [
+    [Masking(), GRU(2, return_sequences=True)],
+    [Masking(-1.0), GRU(2, return_sequences=True)],
+    [GRU(2, **BACKWARD), Dense(3), GRU(3, return_sequences=True)],
+    [Masking(), GRU(2, **BACKWARD), TimeDistributed(Dense(2)), LSTM(2, **BACKWARD)],
+    [
+        Masking(),
+        Bidirectional(GRU(2, **BACKWARD), backward_layer=LSTM(2, return_sequences=True)),
+        Bidirectional(GRU(2, return_sequences=True)),
+    ],
+]
+
+
+@pytest.mark.parametrize("layers", AS_ALONE)
+def test_each_step_of_ragged_samples_comes_out_as_of_the_sample_alone(layers, operations):
+    layers = [type(layer).from_config(layer.get_config()) for layer in layers]
+    model = Sequential([Input((None, 3), dtype="float64"), *layers])
+    alone = [model.predict(sample[None])[0] for sample in HOLES]
+    for size in (2, 32):
+        got = model.predict(HOLES, batch_size=size)
+        for y, expected in zip(got, alone, strict=True):
+            np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_steps_of_ids_that_are_masked_come_out_too(operations):
+    layers = [Embedding(9, 3, mask_zero=True), GRU(2, return_sequences=True)]
+    model = Sequential([Input((None,)), *layers])
+    first, second = model.predict([[1, 0, 3], [4]])
+    assert len(first) == 3 and len(second) == 1
+    np.testing.assert_array_equal(first[1], first[0])  # a masked step repeats the one before
+    np.testing.assert_allclose(first, model.predict(np.array([[1, 0, 3]]))[0], rtol=1e-6)
+
+
+def test_ragged_inputs_joined_in_time(operations):
+    a, b = Input((None, 3)), Input((None, 3))
+    joined = Concatenate(axis=1)([GRU(2, return_sequences=True)(a), Dense(2)(b)])
+    model = Model([a, b], [joined, GRU(2, **BACKWARD)(joined)])
+    others = FEATURES[::-1]
+    found = model.predict([FEATURES, others], batch_size=4)
+    for i, (x, y) in enumerate(zip(FEATURES, others, strict=True)):
+        for got, alone in zip(found, model.predict([x[None], y[None]]), strict=True):
+            np.testing.assert_allclose(got[i], alone[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        GRU(2, dtype="float64", **BACKWARD),
+        Bidirectional(
+            GRU(2, dtype="float64", **BACKWARD),
+            merge_mode="sum",
+            backward_layer=GRU(2, dtype="float64", return_sequences=True),
+        ),
+    ],
+)
+def test_training_backwards_on_ragged_samples_is_training_on_each_alone(layer, operations):
+    layer = type(layer).from_config(layer.get_config())
+    fastgru.utils.set_random_seed(1)
+    model = Sequential([GRU(5, return_sequences=True, dtype="float64"), layer])
+    model.compile(SGD(0.1), "mse")
+    model.build((None, None, 3))
+    losses, total = [], 0
+    for x, y in zip(FEATURES, STEPS, strict=True):
+        losses.append(model.grads_on_batch(x[None], y[None])["loss"])
+        total = total + len(x) * model.gradients
+    together = model.grads_on_batch(FEATURES, STEPS)
+    assert together["loss"] == pytest.approx(np.average(losses, weights=LENGTHS), rel=1e-10)
+    np.testing.assert_allclose(model.gradients, total / sum(LENGTHS), rtol=1e-9, atol=1e-12)
+
+
+def test_a_layer_called_on_a_list_of_sequences_goes_backwards_in_each(operations):
+    layer = GRU(2, dtype="float64", **BACKWARD)
+    found = layer(FEATURES)
+    for y, x in zip(found, FEATURES, strict=True):
+        np.testing.assert_allclose(y[: len(x)], layer(x[None])[0], rtol=1e-12)
+
+
+def test_predictions_of_batches_of_different_lengths(operations):
+    model = steps_model()
+    expected = [model.predict(f[None])[0] for f in FEATURES]
+    parts = [slice(0, 3), slice(3, 4), slice(4, 11)]
+    ragged = ((FEATURES[part],) for part in parts)
+    one_length = (f[None] for f in FEATURES)
+    for given in (ragged, one_length):
+        found = model.predict(given)
+        for y, alone in zip(found, expected, strict=True):
+            np.testing.assert_allclose(y, alone, rtol=1e-12)
+
+
+def test_what_averages_leaves_no_mask_in_its_output():
+    layer = GlobalAveragePooling1D()
+    model = Sequential([Input((None, 3)), layer])
+    assert type(model.predict(FEATURES)) is np.ndarray
+    own = np.ones((1, 2), bool)
+    mask = with_own(own, own)
+    assert type(layer.forward(np.ones((1, 2, 3)), mask=mask)[0]) is np.ndarray
+
+
+@pytest.mark.parametrize("make", [lambda s: s, lambda s: Labelled(column(s), range(11))])
+def test_weights_of_ragged_steps_may_be_padded_or_a_column(make):
+    model = steps_model()
+    weights = [RNG.uniform(0.2, 2, n) for n in LENGTHS]
+    expected = model.evaluate(FEATURES, STEPS, sample_weight=weights, batch_size=4, verbose=0)
+    for given in (make(weights), padded(weights)[0]):
+        x, y = make(FEATURES), make(STEPS)
+        found = model.evaluate(x, y, sample_weight=given, batch_size=4, verbose=0)
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def column(sequences):
+    found = np.empty(len(sequences), object)
+    found[:] = sequences
+    return found
+
+
+def test_a_column_of_sequences_of_one_length():
+    model = ids_model()
+    rows = [[1, 2, 3], [4, 5, 6]]
+    np.testing.assert_array_equal(model.predict(column(rows)), model.predict(np.array(rows)))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "weights", "message"),
+    [
+        (FEATURES, STEPS, [np.ones(n) for n in LENGTHS[::-1]], "^sample_weight: expected as many"),
+        (FEATURES, STEPS, [np.ones(n) for n in LENGTHS[1:]], "^sample_weight: expected as many"),
+        (X3[:11], STEPS, None, "^y: expected 4 labels for each sample"),
+        (X3[:11], Y3[:11], [np.ones(n) for n in LENGTHS], "^sample_weight: expected 4 weights"),
+    ],
+)
+def test_labels_and_weights_of_other_lengths_than_the_samples(x, y, weights, message):
+    model = steps_model()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        model.fit(x, y, sample_weight=weights, verbose=0)
+    assert same(before, model.get_weights())
+
+
+def test_weights_of_other_lengths_where_there_is_one_output_for_each_sample():
+    with pytest.raises(ValueError, match=r"^sample_weight: expected shape \(11, 1\), got weights"):
+        ids_model().fit(IDS, Y, sample_weight=[np.ones(n) for n in LENGTHS], verbose=0)

@@ -113,3 +113,17 @@ def test_a_seed_begins_all_randomness():
 def test_bad_seeds(seed, error):
     with pytest.raises(error, match="seed: expected an integer"):
         set_random_seed(seed)
+
+
+def test_whatever_has_a_length_and_gives_sequences():
+    class Column:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            return iter([[1, 2], [3]])
+
+    np.testing.assert_array_equal(pad_sequences(Column()), [[1, 2], [0, 3]])
+    for wrong in ({1: [2]}, {1, 2}, "ab", 3, iter([[1]])):
+        with pytest.raises(ValueError, match="sequences: expected a list of sequences"):
+            pad_sequences(wrong)

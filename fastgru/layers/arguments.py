@@ -10,6 +10,7 @@ import numpy as np
 from fastgru import activations
 from fastgru.activations import Activation
 from fastgru.backend import floatx
+from fastgru.layers.padding import PaddingMask
 
 Shape = tuple[int | None, ...]
 
@@ -97,7 +98,7 @@ def checked_mask(owner: str, mask: Any, shape: Shape) -> np.ndarray:
     ValueError
         If it has another shape.
     """
-    array = np.asarray(mask)
+    array = mask if isinstance(mask, PaddingMask) else np.asarray(mask)
     if array.dtype != bool:
         raise TypeError(f"{owner}: mask: expected booleans, True where valid, got {array.dtype}")
     if array.shape != tuple(shape[: array.ndim]) or not array.ndim:

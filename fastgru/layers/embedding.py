@@ -13,6 +13,7 @@ from fastgru._configurable import refuse
 from fastgru.backend import current_ops
 from fastgru.layers.arguments import Shape, checked_size
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_steps, with_own
 
 
 class Embedding(Layer):
@@ -126,7 +127,11 @@ class Embedding(Layer):
         """Return the mask of the ids; with `mask_zero`, only what differs from 0 is valid."""
         if not self.mask_zero:
             return mask
-        return x != 0 if mask is None else mask & (x != 0)
+        if mask is None:
+            return x != 0
+        given = np.asarray(mask)
+        given = given.reshape(given.shape + (1,) * (x.ndim - given.ndim))
+        return with_own(given & (x != 0), own_steps(mask))
 
     def convert(self, name: str, x: Any) -> np.ndarray:
         """Return ids as integers that lie in the table."""

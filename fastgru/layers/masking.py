@@ -11,6 +11,7 @@ import numpy as np
 from fastgru._numbers import is_number
 from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_steps, with_own
 
 
 class Masking(Layer):
@@ -51,13 +52,17 @@ class Masking(Layer):
         return tuple(input_shape)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """Return where any feature differs from the value; a mask of the input does not count."""
+        """Return where any feature differs from the value; a mask of the input does not count.
+
+        Only what a model has padded itself is never valid.
+        """
         differs = ~np.isnan(x) if self.masks_nan else x != self.mask_value
-        return differs.any(-1)
+        valid, own = differs.any(-1), own_steps(mask)
+        return valid if own is None else with_own(valid & own, own)
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the input with masked steps set to zero."""
-        kept = self.compute_mask(x)[..., None]
+        kept = np.asarray(self.compute_mask(x, mask))[..., None]
         return np.where(kept, x, 0).astype(x.dtype, copy=False), kept if training else None
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:

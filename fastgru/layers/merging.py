@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_of_any, own_steps, with_own
 
 
 class Merge(Layer):
@@ -87,12 +88,20 @@ class Concatenate(Merge):
         """Return the masks side by side along a time axis; along features, where any is valid."""
         if mask is None or all(m is None for m in mask):
             return None
-        masks = []
-        for a, m in zip(x, mask, strict=True):
+        own = own_of_any(mask) if self.axis in (-1, x[0].ndim - 1) else self._joined_own(x, mask)
+        return with_own(self._joined(x, mask), own)
+
+    def _joined(self, x: Any, masks: Sequence[Any]) -> Any:
+        joined = []
+        for a, m in zip(x, masks, strict=True):
             if m is None:
                 m = np.ones(a.shape, bool)
-            masks.append(m if m.ndim == a.ndim else np.broadcast_to(m[..., None], a.shape))
-        return np.concatenate(masks, axis=self.axis).any(-1)
+            joined.append(m if m.ndim == a.ndim else np.broadcast_to(m[..., None], a.shape))
+        return np.concatenate(joined, axis=self.axis).any(-1)
+
+    def _joined_own(self, x: Any, masks: Sequence[Any]) -> np.ndarray | None:
+        own = [own_steps(m) for m in masks]
+        return None if all(steps is None for steps in own) else self._joined(x, own)
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the inputs side by side."""
@@ -135,7 +144,7 @@ class Add(Merge):
         """Return where any input is valid; None if one has no mask."""
         if mask is None or any(m is None for m in mask):
             return None
-        return reduce(np.logical_or, mask)
+        return with_own(reduce(np.logical_or, mask), own_of_any(mask))
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the sum."""

@@ -10,6 +10,7 @@ import numpy as np
 from fastgru._configurable import checked_config, describe
 from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_steps, with_own
 
 
 class TimeDistributed(Layer):
@@ -145,8 +146,10 @@ class TimeDistributed(Layer):
 
     def _mask(self, mask: Any, inner: Any, steps: tuple[int, int]) -> Any:
         if inner is not None:
-            return inner.reshape(*steps, *inner.shape[1:])
-        return mask if mask is None or mask.ndim < 3 else mask.any(axis=tuple(range(2, mask.ndim)))
+            return with_own(inner.reshape(*steps, *inner.shape[1:]), own_steps(mask))
+        if mask is None or mask.ndim < 3:
+            return mask
+        return with_own(mask.any(axis=tuple(range(2, mask.ndim))), own_steps(mask))
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Return dx; write the gradients of the layer's weights."""

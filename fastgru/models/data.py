@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgru import _random
 from fastgru._numbers import is_number
+from fastgru.layers.padding import with_own
 from fastgru.models.ragged import Ragged
 
 Leaf = np.ndarray | Ragged
@@ -82,6 +83,8 @@ class Arrays(Source):
         Whether the model takes its inputs (outputs) as a list.
     batch_size : int
         Samples in a batch; the last may have fewer.
+    every_mask : bool, default False
+        Whether ragged inputs have a mask in every batch, also where all is valid.
     """
 
     def __init__(
@@ -92,10 +95,11 @@ class Arrays(Source):
         in_list: bool,
         out_list: bool,
         batch_size: int,
+        every_mask: bool = False,
     ) -> None:
         self.x, self.y, self.weights = x, y, weights
         self.in_list, self.out_list = in_list, out_list
-        self.batch_size = batch_size
+        self.batch_size, self.every_mask = batch_size, every_mask
         self.count = len(x[0])
         self.steps = -(-self.count // batch_size)
         self.lengths = next((leaf.lengths for leaf in x if isinstance(leaf, Ragged)), None)
@@ -124,7 +128,7 @@ class Arrays(Source):
             for leaves in (self.x, self.y, self.weights)
         )
         assert x is not None
-        return Arrays(x, y, weights, self.in_list, self.out_list, self.batch_size)
+        return Arrays(x, y, weights, self.in_list, self.out_list, self.batch_size, self.every_mask)
 
     def batches(self, shuffle: bool = False, by_length: bool = False) -> Iterator[Batch]:
         """Yield the batches of one pass; ragged samples that are shuffled go by length."""
@@ -162,8 +166,8 @@ class Arrays(Source):
         for place in places:
             yield found[place]
 
-    def batch(self, rows: Rows, every_mask: bool = False) -> Batch:
-        """Return some samples; with `every_mask`, masks of ragged inputs even if all is valid."""
+    def batch(self, rows: Rows) -> Batch:
+        """Return some samples."""
         if self._simple:
             assert self.y is not None
             x: Any = _take(self.x[0], rows)
@@ -172,9 +176,9 @@ class Arrays(Source):
         for leaf in self.x:
             mask = None
             if isinstance(leaf, Ragged):
-                array, mask = leaf.take(rows)
-                if not every_mask and mask.all():
-                    mask = None
+                array, own = leaf.take(rows)
+                if self.every_mask or not own.all():
+                    mask = with_own(own, own)
             else:
                 array = _take(leaf, rows)
             samples.append(array)

@@ -77,6 +77,7 @@ class Target:
     ) -> tuple[float, np.ndarray | None]:
         """Return the loss and, to learn from, the weighted loss' gradient; take in the metrics."""
         factor = self.weight if learn else None
+        mask = None if mask is None else np.asarray(mask)
         result: tuple[float, np.ndarray | None] = (0.0, None)
         if self.loss is not None:
             result = self.loss.measure(y, y_pred, self.logits, weights, mask, factor)

@@ -9,10 +9,10 @@ import numpy as np
 
 from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList
+from fastgru.layers.padding import own_steps
 from fastgru.models import _progress
 from fastgru.models.data import Arrays, Batch, Source
 from fastgru.models.preparation import samples_of
-from fastgru.models.ragged import Ragged
 from fastgru.models.sources import BATCH, require_even_batches, source_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def _samples(
     model: Model, x: Any, y: Any, weights: Any, class_weight: Any, size: int | None, where: str
 ) -> Arrays:
     leaves, in_list, _, out_list = samples_of(model, where + "x", x)
-    return Arrays(leaves, None, None, in_list, out_list, size or max(1, len(leaves[0])))
+    size = size or max(1, len(leaves[0]))
+    return Arrays(leaves, None, None, in_list, out_list, size, every_mask=True)
 
 
 def _batches(model: Model, source: Source) -> Iterator[tuple[np.ndarray | None, Batch]]:
@@ -74,7 +75,7 @@ def _batches(model: Model, source: Source) -> Iterator[tuple[np.ndarray | None, 
     keeps = any(getattr(layer, "stateful", False) for layer in model.layers)
     for rows in source.rows(False, not keeps):
         places = rows if isinstance(rows, np.ndarray) else None
-        yield places, source.batch(rows, every_mask=True)
+        yield places, source.batch(rows)
 
 
 class Predictions:
@@ -83,16 +84,16 @@ class Predictions:
     def __init__(self) -> None:
         self._parts: list[list[np.ndarray]] = []
         self._rows: list[np.ndarray] = []
-        self._lengths: list[list[Any]] = []
+        self._own: list[list[Any]] = []
         self._in_list = False
 
     def add(self, outputs: Any, masks: list[Any] | None, rows: np.ndarray | None) -> None:
-        """Take in the outputs of a batch, and which of their steps are valid."""
+        """Take in the outputs of a batch; masks of samples that were padded tell their steps."""
         self._in_list = isinstance(outputs, list)
-        self._parts.append(outputs if self._in_list else [outputs])
-        if masks is not None:
-            sums = [None if m is None else m.sum(axis=1) for m in masks]
-            self._lengths.append(sums)
+        parts = outputs if self._in_list else [outputs]
+        self._parts.append(parts)
+        masks = masks or [None] * len(parts)
+        self._own.append([_own(y, mask) for y, mask in zip(parts, masks, strict=True)])
         if rows is not None:
             self._rows.append(rows)
 
@@ -104,10 +105,12 @@ class Predictions:
         if not self._parts:
             raise ValueError("x: expected batches, but there are none")
         found: list[Any] = []
-        for i, parts in enumerate(zip(*self._parts, strict=True)):
-            ragged = bool(self._lengths) and all(sums[i] is not None for sums in self._lengths)
-            if ragged and any(isinstance(leaf, Ragged) for leaf in inputs):
-                found.append(self._each(parts, [sums[i] for sums in self._lengths]))
+        for parts, own in zip(
+            zip(*self._parts, strict=True), zip(*self._own, strict=True), strict=True
+        ):
+            shapes = {part.shape[1:] for part in parts}
+            if len(shapes) > 1 or any(steps is not None for steps in own):
+                found.append(self._each(parts, own))
                 continue
             whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
             if self._rows:
@@ -119,11 +122,11 @@ class Predictions:
             found.append(whole)
         return found if self._in_list else found[0]
 
-    def _each(self, parts: Sequence[np.ndarray], lengths: list[np.ndarray]) -> list[np.ndarray]:
+    def _each(self, parts: Sequence[np.ndarray], own: Sequence[Any]) -> list[np.ndarray]:
         flat = [
-            rows[:length].copy()
-            for part, sums in zip(parts, lengths, strict=True)
-            for rows, length in zip(part, sums, strict=True)
+            row.copy() if steps is None else row[steps[i]]
+            for part, steps in zip(parts, own, strict=True)
+            for i, row in enumerate(part)
         ]
         if not self._rows:
             return flat
@@ -132,3 +135,12 @@ class Predictions:
         for place, rows in zip(places, flat, strict=True):
             ordered[place] = rows
         return ordered
+
+
+def _own(output: np.ndarray, mask: Any) -> np.ndarray | None:
+    """Return which steps of an output are the samples' own, if its mask tells."""
+    if mask is None:
+        return None
+    known = own_steps(mask)
+    steps = np.asarray(mask) if known is None else known
+    return steps if steps.shape == output.shape[:2] else None

@@ -13,7 +13,7 @@ from fastgru._numbers import is_number
 from fastgru.losses.base import checked_weights
 from fastgru.models.data import Arrays, Leaf
 from fastgru.models.objective import for_each_output
-from fastgru.models.ragged import Ragged, is_ragged, to_ragged
+from fastgru.models.ragged import Ragged, as_list, is_ragged, to_ragged
 
 if TYPE_CHECKING:
     from fastgru.models.model import Model
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 def inputs_of(model: Model, name: str, x: Any) -> tuple[list[Any], bool]:
     """Return what is given for each input, and whether the model takes a list."""
     names = getattr(model, "input_names", None)
+    x = as_list(x)
     in_list = isinstance(model.input_shape, list) if model.built else False
     if isinstance(x, Mapping):
         if names is None or x.keys() != set(names):
             expected = ", ".join(names) if names else "one input, no dict"
             raise ValueError(f"{name}: {model.name} has {expected}; got {', '.join(map(str, x))}")
-        return [x[key] for key in names], in_list
+        return [as_list(x[key]) for key in names], in_list
     count = len(model.input_shape) if in_list else 1
     if count > 1:
         if not isinstance(x, list | tuple) or len(x) != count:
@@ -36,7 +37,7 @@ def inputs_of(model: Model, name: str, x: Any) -> tuple[list[Any], bool]:
                 f"{name}: {model.name} has {count} inputs ({', '.join(names or ())}); expected a "
                 f"list of as many arrays, got {got}"
             )
-        return list(x), in_list
+        return [as_list(one) for one in x], in_list
     if isinstance(x, list | tuple) and len(x) == 1:  # Keras allows the only input in a list
         rank = len(model.input_shape[0] if in_list else model.input_shape) if model.built else -1
         if getattr(x[0], "ndim", None) == rank or (rank > 0 and is_ragged(x[0])):
@@ -185,6 +186,7 @@ def _unwrapped(given: Any, count: int) -> Any:
 def _label(
     model: Model, y: Any, loss: Any, x: list[Leaf], shape: tuple[int, ...], where: str, name: str
 ) -> Any:
+    y = as_list(y)
     if y is None or not hasattr(y, "__len__"):
         if y is None and loss is None:
             return None
@@ -194,22 +196,40 @@ def _label(
     lengths = next((leaf.lengths for leaf in x if isinstance(leaf, Ragged)), None)
     try:
         if is_ragged(y):
-            if len(shape) < 3:
-                raise ValueError(f"y: expected shape {shape}, got labels of different lengths")
-            ragged = to_ragged("y", y)
-            known = [leaf.lengths for leaf in x if isinstance(leaf, Ragged)]
-            if known and not any(np.array_equal(ragged.lengths, given) for given in known):
-                raise ValueError("y: expected as many labels as steps in each sample")
+            ragged = _ragged_beside("y", y, x, shape, "labels")
             y, shape = ragged.steps, (len(ragged.steps), *shape[2:])
             return Ragged(_prepared(loss, y, shape, dtype), ragged.lengths)
         labels = _prepared(loss, y, shape, dtype)
     except (TypeError, ValueError) as error:
         message = str(error)
         raise type(error)(where + name + message.removeprefix("y")) from None
-    if lengths is not None and len(shape) > 2 and len(x) == 1:  # padded labels, ragged samples
-        starts = np.arange(len(labels)) * labels.shape[1]
-        return Ragged(labels.reshape(-1, *labels.shape[2:]), lengths, starts)
+    if lengths is not None and len(shape) > 2 and len(x) == 1:
+        return _without_padding(labels, lengths)
     return labels
+
+
+def _ragged_beside(
+    name: str, given: Any, beside: list[Leaf], shape: tuple[int, ...], what: str
+) -> Ragged:
+    """Return ragged labels (weights) of steps, as many as samples (labels) beside them have."""
+    if len(shape) < 3:
+        raise ValueError(f"{name}: expected shape {shape}, got {what} of different lengths")
+    known = [leaf.lengths for leaf in beside if isinstance(leaf, Ragged)]
+    if not known:
+        raise ValueError(
+            f"{name}: expected {shape[1]} {what} for each sample, as all have as many steps; "
+            f"got {what} of different lengths"
+        )
+    ragged = to_ragged(name, given)
+    if not any(np.array_equal(ragged.lengths, lengths) for lengths in known):
+        raise ValueError(f"{name}: expected as many {what} as steps in each sample")
+    return ragged
+
+
+def _without_padding(padded: np.ndarray, lengths: np.ndarray) -> Ragged:
+    """Return labels (weights) of steps that were given padded, beside ragged samples."""
+    starts = np.arange(len(padded)) * padded.shape[1]
+    return Ragged(padded.reshape(-1, *padded.shape[2:]), lengths, starts)
 
 
 def _prepared(loss: Any, y: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -243,14 +263,20 @@ def _weights(
     if len(y) == 1 or not isinstance(sample_weight, Mapping | list | tuple):
         given = [given] * len(y)
     found: list[Any] = []
-    for weights, shape in zip(given, output_shapes, strict=True):
+    for weights, labels, shape in zip(given, y, output_shapes, strict=True):
+        weights = as_list(weights)
         if is_ragged(weights):
-            ragged = to_ragged(name, weights)
+            beside: list[Leaf] = [labels] if isinstance(labels, Ragged) else x
+            ragged = _ragged_beside(name, weights, beside, shape, "weights")
             steps = checked_weights(name, ragged.steps, ragged.steps.shape)
             assert steps is not None
             found.append(Ragged(steps, ragged.lengths))
+            continue
+        checked = checked_weights(name, weights, shape[:-1])
+        if checked is not None and checked.ndim > 1 and isinstance(labels, Ragged):
+            found.append(_without_padding(checked, labels.lengths))
         else:
-            found.append(checked_weights(name, weights, shape[:-1]))
+            found.append(checked)
     if all(weights is None for weights in found):
         return None
     return found

@@ -55,16 +55,25 @@ class Ragged:
         return padded, valid
 
 
+def as_list(value: Any) -> Any:
+    """Return a column of sequences, such as an array of objects or pandas has, as a list."""
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0) != 1:
+        return value
+    if getattr(getattr(value, "dtype", None), "kind", "") != "O" or not all(map(_has_steps, value)):
+        return value
+    return list(value)
+
+
+def _has_steps(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes)
+
+
 def is_ragged(value: Any) -> bool:
     """Tell whether a list (or an array of objects) holds sequences of different lengths."""
-    if isinstance(value, np.ndarray):
-        if value.dtype != object or value.ndim != 1:
-            return False
-    elif not isinstance(value, list | tuple):
+    value = as_list(value)
+    if not isinstance(value, list | tuple):
         return False
-    lengths = {
-        len(v) if hasattr(v, "__len__") and not isinstance(v, str | bytes) else -1 for v in value
-    }
+    lengths = {len(v) if _has_steps(v) else -1 for v in value}
     return len(lengths) > 1 and -1 not in lengths
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ def pad_sequences(
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in ("pre", "post"):
             raise ValueError(f"{name}: expected 'pre' or 'post', got {side!r}")
+    sequences = _listed(sequences)
     lengths = _lengths(sequences)
     if maxlen is None:
         maxlen = max(lengths, default=0)
@@ -78,9 +79,14 @@ def pad_sequences(
     return result
 
 
-def _lengths(sequences: Any) -> list[int]:
-    if not isinstance(sequences, Sequence | np.ndarray):
+def _listed(sequences: Any) -> list[Any]:
+    countable = hasattr(sequences, "__len__") and hasattr(sequences, "__iter__")
+    if not countable or isinstance(sequences, str | bytes | Mapping | Set):
         raise ValueError(f"sequences: expected a list of sequences, got {sequences!r}")
+    return list(sequences)
+
+
+def _lengths(sequences: list[Any]) -> list[int]:
     lengths = []
     for i, sequence in enumerate(sequences):
         if not hasattr(sequence, "__len__") or isinstance(sequence, str | bytes):

@@ -13,6 +13,7 @@ from fastgru._threads import at_once, get_num_threads
 from fastgru.backend import current_ops
 from fastgru.layers.arguments import is_nested_shape
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import turned, turned_back
 from fastgru.layers.parameters import write_weights
 from fastgru.layers.penalty import as_step
 from fastgru.layers.recurrent.inputs import take
@@ -268,6 +269,9 @@ class Bidirectional(Layer):
         states: list[Any]
         x, *states = x if listed else (x,)
         mask = mask[0] if isinstance(mask, list | tuple) else mask
+        places = None if mask is None else self.forward_layer._turning(mask)
+        if places is None and mask is not None:
+            mask = np.asarray(mask)  # the whole turns the backward layer's outputs itself
         half = self._half(states)
         ours, theirs = states[:half], states[half:]
         inputs = [[x, *ours] if ours else x, [x, *theirs] if theirs else x]
@@ -279,12 +283,12 @@ class Bidirectional(Layer):
             (out_1, out_2) if self.return_state else ((out_1,), (out_2,))
         )
         if self.return_sequences:
-            y_2 = y_2[:, ::-1]
+            y_2 = turned(y_2[:, ::-1], places)
         output = [*self._merge(y_1, y_2), *states_1, *states_2]
         if not training:
             return _one_or_list(output), (cache_1, cache_2) if self.adds_loss else None
         kept = (y_1, y_2) if self.merge_mode == "mul" else None
-        return _one_or_list(output), (cache_1, cache_2, kept, half, listed, x.shape)
+        return _one_or_list(output), (cache_1, cache_2, kept, places, half, listed, x.shape)
 
     @property
     def adds_loss(self) -> bool:  # type: ignore[override]
@@ -307,12 +311,12 @@ class Bidirectional(Layer):
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Return dx, or a list of it and the initial states' gradients if these were inputs."""
-        *caches, kept, half, listed, shape = cache
+        *caches, kept, places, half, listed, shape = cache
         dy = list(dy) if isinstance(dy, list | tuple) else [dy]
         outputs = 2 if self.merge_mode is None else 1
         dy_1, dy_2 = self._split(dy[:outputs], kept)
         if dy_2 is not None and self.return_sequences:
-            dy_2 = dy_2[:, ::-1]
+            dy_2 = turned_back(dy_2, places)[:, ::-1]
         gradients: list[Any] = [dy_1, dy_2]
         if self.return_state:
             dstates = dy[outputs:]

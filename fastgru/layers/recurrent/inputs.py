@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastgru._arrays import to_floats
+from fastgru.layers.padding import with_own
 from fastgru.layers.symbolic import is_symbolic
 
 
@@ -86,4 +87,5 @@ def _pad(
     x = np.zeros((len(arrays), int(lengths.max()), features), dtype)
     for row, a in zip(x, arrays, strict=True):
         row[: len(a)] = a
-    return x, np.arange(x.shape[1]) < lengths[:, None]
+    own = np.arange(x.shape[1]) < lengths[:, None]
+    return x, with_own(own, own)

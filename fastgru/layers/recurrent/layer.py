@@ -13,6 +13,7 @@ from fastgru._configurable import constructor_arguments
 from fastgru.backend import current_ops
 from fastgru.layers.arguments import Shape, is_nested_shape
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_steps, turned, turned_back, turning
 from fastgru.layers.parameters import Weight
 from fastgru.layers.recurrent.cell import Cell, added, check_states
 from fastgru.layers.recurrent.inputs import depth, take
@@ -262,11 +263,13 @@ class Recurrent(Layer):
         listed = isinstance(x, list)
         x, *states = x if listed else (x,)
         mask = mask[0] if isinstance(mask, list | tuple) else mask
+        places = None if mask is None else self._turning(mask)
         if self.stateful:
             kept = self._kept_states(len(x))
             states = states or kept
         visible = None
         if mask is not None and not mask.all():
+            mask = np.asarray(mask)
             options = options | {"mask": mask}
             visible = None if self.return_sequences else self._visible(mask)
         if training and cell.drops:
@@ -278,8 +281,16 @@ class Recurrent(Layer):
             self.states = [state.copy() for state in after]
         if not self.return_sequences:
             y = after[0] if visible is None else np.where(visible[:, None], after[0], 0)
+        y = turned(y, places)
         output = [y, *after] if self.return_state else y
-        return output, (ops, cache, visible, listed, len(x)) if training else None
+        return output, (ops, cache, visible, places, listed, len(x)) if training else None
+
+    def _turning(self, mask: Any) -> np.ndarray | None:
+        """Return the places that put samples, padded by a model and gone backwards, in order."""
+        if not (self.go_backwards and self.return_sequences):
+            return None
+        own = own_steps(mask)
+        return None if own is None or own.all() else turning(own)
 
     def _kept_states(self, batch: int) -> list[np.ndarray]:
         assert self.states is not None
@@ -304,12 +315,14 @@ class Recurrent(Layer):
         Writes the gradients of the weights. With `return_state` `dy` is a list, in which None
         stands for zeros. Without `input_gradient` dx is None.
         """
-        ops, run, visible, listed, batch = cache
+        ops, run, visible, places, listed, batch = cache
         dy, *dstates = dy if self.return_state else (dy, *[None] * self.cell.state_count)
         if not self.return_sequences:
             if visible is not None and dy is not None:
                 dy = np.where(visible[:, None], dy, 0)
             dstates[0], dy = added(dy, dstates[0]), None
+        elif dy is not None:
+            dy = turned_back(dy, places)
         if dy is None and dstates[0] is None:
             dstates[0] = np.zeros((batch, self.units), self._dtype)
         dx, dinitial = self.cell.run_backward(ops, dy, run, dstates, accumulate, input_gradient)

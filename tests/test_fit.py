@@ -8,7 +8,15 @@ import pytest
 import fastgru
 from fastgru import Sequential, reference
 from fastgru.callbacks import Callback, LambdaCallback
-from fastgru.layers import GRU, Activation, Dense, Dropout, Embedding
+from fastgru.layers import (
+    GRU,
+    Activation,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Input,
+)
 from fastgru.losses import BinaryCrossentropy, MeanSquaredError
 from fastgru.optimizers import Adam
 
@@ -405,3 +413,72 @@ def test_evaluating_while_a_model_trains_leaves_the_training_metrics(metric):
     expected = history(lambda model, x, y: None)
     assert history(lambda model, x, y: model.evaluate(x, y, verbose=0)) == expected
     assert history(lambda model, x, y: model.test_on_batch(x, y)) == expected
+
+
+def test_classes_weigh_in_training_alone(operations):
+    histories = []
+    for how in ({}, {"class_weight": {0: 5.0, 1: 0.1}}):
+        fastgru.utils.set_random_seed(3)
+        model = make_model(compile=False)
+        model.compile(Adam(0.0), "binary_crossentropy", weighted_metrics=["accuracy"])
+        fit = model.fit(IDS, Y, validation_split=0.3, verbose=0, **how)
+        histories.append(fit.history)
+    plain, weighted = histories
+    for name in ("val_loss", "val_accuracy"):
+        assert plain[name] == weighted[name]
+    assert plain["loss"] != pytest.approx(weighted["loss"])
+
+
+@pytest.mark.parametrize(
+    ("layers", "x", "other", "trained"),
+    [
+        ([GRU(3)], (8, 4, 3), (8, 4, 2), False),
+        ([Dense(3)], (8, 4), (8, 5), False),
+        ([Flatten(), Dense(3)], (8, 4, 3), (8, 5, 3), True),
+    ],
+)
+def test_validation_data_that_a_model_yet_to_be_built_will_not_take(layers, x, other, trained):
+    model = Sequential([type(layer).from_config(layer.get_config()) for layer in layers])
+    model.compile("sgd", "mse")
+    held_out = np.ones(other), np.ones((8, 3))
+    with pytest.raises(ValueError, match="^validation_data: "):
+        model.fit(np.ones(x), np.ones((8, 3)), validation_data=held_out, verbose=0)
+    assert model.built == trained and model.optimizer.iterations == 0 and model.history is None
+
+
+def test_validation_data_of_another_length_in_time(operations):
+    held_out = IDS[:5, :4], Y[:5]
+    model = Sequential([Embedding(9, 4), GRU(7), Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    model.fit(IDS, Y, validation_data=held_out, verbose=0)
+    assert model.history.history["val_loss"]
+
+
+# ---- states in models within models --------------------------------------------------------------
+
+
+def nested_stateful(batch=2, **arguments):
+    inner = Sequential([Input(batch_shape=(batch, None, 3)), GRU(2, stateful=True, **arguments)])
+    return Sequential([Input(batch_shape=(batch, None, 3)), inner]), inner.layers[0]
+
+
+def test_states_within_a_model_within_keep_to_their_samples(operations):
+    model, gru = nested_stateful()
+    samples = [RNG.normal(size=(n, 3)) for n in (4, 1, 3, 2)]
+    found = model.predict(samples, batch_size=2)
+    gru.reset_states()
+    first = model.predict(samples[:2], batch_size=2)
+    second = model.predict(samples[2:], batch_size=2)
+    np.testing.assert_array_equal(found, np.concatenate([first, second]))
+    model.compile("sgd", "mse")
+    gru.reset_states()
+    y = RNG.normal(size=(4, 2))
+    expected = np.mean((found - y) ** 2)
+    assert model.evaluate(samples, y, batch_size=2, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_states_within_a_model_within_need_even_batches():
+    model, gru = nested_stateful()
+    with pytest.raises(ValueError, match="x: gru.*: stateful, built for batches of 2, got 3 sampl"):
+        model.predict(np.ones((3, 4, 3)), batch_size=2)
+    assert not gru.states[0].any()

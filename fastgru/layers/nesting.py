@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastgru.layers.base import Layer
@@ -23,3 +24,15 @@ def held_by(thing: Any) -> list[tuple[str, Any]]:
             several = [v for v in value if isinstance(v, Layer)]
             found += [(f"{name.strip('_')}_{i}", v) for i, v in enumerate(several)]
     return found
+
+
+def all_within(thing: Any) -> Iterator[Any]:
+    """Yield the layers that a layer, or a model, holds at any depth."""
+    for _, layer in held_by(thing):
+        yield layer
+        yield from all_within(layer)
+
+
+def keeps_states(model: Any) -> bool:
+    """Tell whether a layer at any depth is stateful: then the order of samples matters."""
+    return any(getattr(layer, "stateful", False) for layer in all_within(model))

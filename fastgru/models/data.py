@@ -130,6 +130,10 @@ class Arrays(Source):
         assert x is not None
         return Arrays(x, y, weights, self.in_list, self.out_list, self.batch_size, self.every_mask)
 
+    def unweighted(self) -> Arrays:
+        """Return the samples with their labels alone."""
+        return Arrays(self.x, self.y, None, self.in_list, self.out_list, self.batch_size)
+
     def batches(self, shuffle: bool = False, by_length: bool = False) -> Iterator[Batch]:
         """Yield the batches of one pass; ragged samples that are shuffled go by length."""
         if shuffle and self._simple:  # the usual case, with little between two steps

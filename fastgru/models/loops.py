@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList, History
+from fastgru.layers.nesting import keeps_states
 from fastgru.models import _progress, data
 from fastgru.models.data import Arrays, Source
 from fastgru.models.passes import Pass
@@ -78,11 +79,14 @@ def fit(
         batch_size=plan.batch_size,
         shuffle=plan.shuffle,
     )
-    source, held_out = _held_out(model, source, plan, validation_split, validation_data)
+    by_class = class_weight is not None
+    source, held_out = _held_out(model, source, plan, by_class, validation_split, validation_data)
     require_even_batches(model, source, plan.steps_per_epoch)
     if held_out is not None:
         where = "validation_split: " if validation_data is None else "validation_data: "
         require_even_batches(model, held_out.source, plan.validation_steps, where)
+        if not model.built:
+            _require_alike(model, source.example(), held_out.source.example(), where)
     history, bars = History(), _progress.for_verbosity(plan.verbose)
     called = CallbackList(
         [*CallbackList(callbacks).callbacks, *bars, history],
@@ -97,6 +101,9 @@ def fit(
         testing.fit_to(held_out.source.example())
     training = Pass(model)
     training.begin(source.example())
+    if held_out is not None:  # what a model that has just been built can take is known now
+        found = held_out.source.example()
+        model.check_fit(f"{where}x", found.x if found.in_list else found.x[0])
     batches = EpochIterator(source, plan.steps_per_epoch, plan.shuffle, False)
 
     model.history = history
@@ -140,7 +147,7 @@ def _train(
 
 
 def _held_out(
-    model: Model, source: Source, plan: FitPlan, share: float, given: Any
+    model: Model, source: Source, plan: FitPlan, by_class: bool, share: float, given: Any
 ) -> tuple[Source, EpochIterator | None]:
     """Return what to train on and what to test on."""
     if given is not None:
@@ -149,7 +156,7 @@ def _held_out(
         if size is None and y is not None:
             size = plan.batch_size
         found = source_of(model, x, y, weights, batch_size=size, where=where)
-        return source, EpochIterator(found, plan.validation_steps, False, _may_sort(model))
+        return source, EpochIterator(found, plan.validation_steps, False, not keeps_states(model))
     if not share:
         return source, None
     if not isinstance(source, Arrays):
@@ -157,9 +164,21 @@ def _held_out(
             "validation_split: expected arrays in memory to take a share of; give validation_data"
         )
     source, rest = data.split(source, share)
+    if by_class:  # as in Keras, classes weigh in training alone
+        rest = rest.unweighted()
     rest.batch_size = plan.validation_batch_size or source.batch_size
     rest.steps = -(-rest.count // rest.batch_size)
-    return source, EpochIterator(rest, plan.validation_steps, False, _may_sort(model))
+    return source, EpochIterator(rest, plan.validation_steps, False, not keeps_states(model))
+
+
+def _require_alike(model: Model, training: Arrays, testing: Arrays, where: str) -> None:
+    """Require that a model which is to be built for some samples can take others."""
+    shape, other = training.input_shape(), testing.input_shape()
+    alike = len(shape) == len(other)
+    if alike and not model.takes_ids:
+        alike = shape[-1] == other[-1]
+    if not alike:
+        raise ValueError(f"{where}x: expected samples as those to train on, {shape}, got {other}")
 
 
 def validation_data(given: Any) -> tuple[Any, Any, Any]:
@@ -178,11 +197,6 @@ def validation_data(given: Any) -> tuple[Any, Any, Any]:
             f"got {type(given).__name__}"
         )
     return (*given, None)[:3]
-
-
-def _may_sort(model: Model) -> bool:
-    """Tell whether the order of samples is of no account: no layer keeps states."""
-    return not any(getattr(layer, "stateful", False) for layer in model.layers)
 
 
 def _train_epoch(training: Pass, batches: EpochIterator, called: CallbackList) -> bool:
@@ -228,7 +242,7 @@ def evaluate(
     )
     tested.reset()
     try:
-        return _test(tested, EpochIterator(source, steps, False, _may_sort(model)), called)
+        return _test(tested, EpochIterator(source, steps, False, not keeps_states(model)), called)
     finally:
         for bar in bars:
             bar.close()

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgru._numbers import checked_count, optional_count
 from fastgru.callbacks import Callback, CallbackList
+from fastgru.layers.nesting import keeps_states
 from fastgru.layers.padding import own_steps
 from fastgru.models import _progress
 from fastgru.models.data import Arrays, Batch, Source
@@ -72,8 +73,8 @@ def _batches(model: Model, source: Source) -> Iterator[tuple[np.ndarray | None, 
     if not source.count:  # nothing in, nothing out: but of the right shape
         yield None, source.batch(slice(None))
         return
-    keeps = any(getattr(layer, "stateful", False) for layer in model.layers)
-    for rows in source.rows(False, not keeps):
+    by_length = source.lengths is not None and not keeps_states(model)
+    for rows in source.rows(False, by_length):
         places = rows if isinstance(rows, np.ndarray) else None
         yield places, source.batch(rows)
 

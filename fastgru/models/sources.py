@@ -71,13 +71,20 @@ def require_even_batches(model: Model, source: Source, steps: int | None, where:
     if steps is not None or not source.count:
         return
     size = min(source.batch_size, source.count)
-    for layer in model.layers:
+    for layer in _layers(model):
         states = getattr(layer, "states", None)  # of stateful layers only
         if states and {size, source.count % size or size} != {len(states[0])}:
             raise ValueError(
                 f"{where}x: {layer.name}: stateful, built for batches of {len(states[0])}, "
                 f"got {source.count} samples in batches of {size}"
             )
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """Yield the layers of a model, and of models in it, that take its batches."""
+    for layer in model.layers:
+        yield layer
+        yield from _layers(layer) if hasattr(layer, "layers") else ()
 
 
 def _beside_each_other(model: Model, x: Any, y: Any, weights: Any, where: str) -> list[Any]:

@@ -496,3 +496,29 @@ def test_threads_that_build_one_layer_get_one_set_of_weights():
 def test_repr_tells_name_and_state():
     assert repr(GRU(3, name="mine")) == "<GRU name=mine built=False>"
     assert isinstance(GRU(3), Layer)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GRU(3),
+        lambda: GRU(3, stateful=True),
+        lambda: layers.Bidirectional(GRU(3, stateful=True)),
+        lambda: fastgru.Sequential([GRU(3)]),
+    ],
+)
+def test_a_first_call_that_fails_leaves_no_sizes_behind(make):
+    layer = make()
+    with pytest.raises(ValueError, match="mask: expected shape"):
+        layer(np.ones((2, 4, 5)), mask=np.ones((2, 3), bool))
+    assert not layer.built
+    assert layer(np.ones((3, 4, 6))).shape[0] == 3
+
+
+def test_a_first_call_with_states_that_do_not_fit_leaves_no_sizes_behind():
+    layer = GRU(3, stateful=True)
+    with pytest.raises(ValueError, match="initial_state"):
+        layer(np.ones((2, 4, 5)), initial_state=np.ones((2, 4)))
+    assert not layer.built and layer.states is None
+    layer(np.ones((3, 4, 6)), initial_state=np.ones((3, 3)))
+    assert len(layer.states[0]) == 3

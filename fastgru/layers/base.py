@@ -260,19 +260,22 @@ class Layer(Configurable):
         """
         if is_symbolic(inputs):
             return connect(self, inputs, training, mask)
-        x = self._take(inputs)
-        return self.forward(x, training=bool(training), mask=self._take_mask(mask, x))[0]
+        x, mask = self._take(inputs, mask)
+        return self.forward(x, training=bool(training), mask=mask)[0]
 
-    def _take(self, inputs: Any) -> Any:
-        """Return the inputs of a call, converted and checked; the first call builds the layer."""
+    def _take(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        """Return what a call gives, converted and checked; the first that fits builds."""
         x = self.convert("inputs", inputs)
         shape = [a.shape for a in x] if isinstance(x, list) else x.shape
         self.compute_output_shape(shape)
+        mask = self._take_mask(mask, x)
         if not self.built:
-            self.build(
-                [(None, *s[1:]) for s in shape] if isinstance(x, list) else (None, *shape[1:])
-            )
-        return x
+            self.build(self._shape_met(shape))
+        return x, mask
+
+    def _shape_met(self, shape: Any) -> Any:
+        """Return the shape to be built for, from that of a batch: others may have other sizes."""
+        return [(None, *s[1:]) for s in shape] if isinstance(shape, list) else (None, *shape[1:])
 
     def _take_mask(self, mask: Any, x: Any) -> Any:
         """Return the mask of a call, checked: a list of masks for a list of inputs."""

@@ -167,9 +167,10 @@ class Network(Layer):
         if is_symbolic(inputs):
             return self.arranged(connect(self, inputs, training, mask))
         x = self.check_input("inputs", inputs)
+        mask = self._take_mask(mask, x)
         if not self.built:
             self.build((None, *x.shape[1:]))
-        y, _ = self.forward(x, training=bool(training), mask=self._take_mask(mask, x))
+        y, _ = self.forward(x, training=bool(training), mask=mask)
         return self.arranged(y)
 
     def arranged(self, outputs: Any) -> Any:

@@ -247,6 +247,10 @@ class Bidirectional(Layer):
         inputs, mask = take(self, sequences, initial_state, mask)
         return super().__call__(inputs, training=training, mask=mask)
 
+    def _shape_met(self, shape: Any) -> Any:
+        """Return the shape to be built for: if stateful, with the size of the first batch."""
+        return shape if self.stateful else super()._shape_met(shape)
+
     def convert(self, name: str, x: Any) -> Any:
         """Return an input, or a list of it and initial states, in the layer's dtype."""
         return self.forward_layer.convert(name, x)

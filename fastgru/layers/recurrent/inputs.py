@@ -9,7 +9,6 @@ import numpy as np
 
 from fastgru._arrays import to_floats
 from fastgru.layers.padding import with_own
-from fastgru.layers.symbolic import is_symbolic
 
 
 def depth(value: Any) -> int:
@@ -25,13 +24,11 @@ def depth(value: Any) -> int:
 def take(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> tuple[Any, Any]:
     """Return the input, in a list with initial states if there are any, and its mask.
 
-    Ragged sequences are padded. A stateful layer is built for the batch size that it meets first.
+    Ragged sequences are padded.
     """
     x, states, mask = _split(layer, sequences, initial_state, mask)
     if _is_ragged(x):
         x, mask = _pad(layer, x, mask, np.dtype(layer.dtype))
-    if layer.stateful and not layer.built and not is_symbolic(x):
-        layer.build(np.shape(x))
     return ([x, *states] if states else x), mask
 
 

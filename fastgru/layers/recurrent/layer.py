@@ -216,6 +216,10 @@ class Recurrent(Layer):
             raise ValueError(f"{self.name}: mask: expected shape {shape}, got {mask.shape}")
         return mask
 
+    def _shape_met(self, shape: Any) -> Any:
+        """Return the shape to be built for: if stateful, with the size of the first batch."""
+        return shape if self.stateful else super()._shape_met(shape)
+
     def convert(self, name: str, x: Any) -> Any:
         """Return an input, or a list of it and initial states, in the layer's dtype."""
         if isinstance(x, list) and x and depth(x[0]) == 3:

@@ -522,3 +522,33 @@ def test_a_first_call_with_states_that_do_not_fit_leaves_no_sizes_behind():
     assert not layer.built and layer.states is None
     layer(np.ones((3, 4, 6)), initial_state=np.ones((3, 3)))
     assert len(layer.states[0]) == 3
+
+
+class AsInKeras(Layer):
+    def call(self, x):
+        return x
+
+
+class Half(Layer):
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def forward(self, x, *, training=False, mask=None):
+        return x / 2, None
+
+
+class ModelAsInKeras(fastgru.Model):
+    def call(self, x):
+        return x
+
+
+def test_what_a_subclass_must_say_is_told():
+    with pytest.raises(NotImplementedError, match=r"AsInKeras\.compute_output_shape: .*`call`"):
+        AsInKeras()(X)
+    assert Half()(X).shape == X.shape
+    model = fastgru.Sequential([Dense(5), Half()])
+    model.compile("sgd", "mse")
+    with pytest.raises(NotImplementedError, match=r"Half\.backward: .*backward\(dy, cache.*dx$"):
+        model.train_on_batch(X, X)
+    with pytest.raises(NotImplementedError, match=r"ModelAsInKeras\.convert: .*Model\(inputs, ou"):
+        ModelAsInKeras()(X)

@@ -143,7 +143,7 @@ class Layer(Configurable):
         ValueError
             If the layer can't take inputs of this shape.
         """
-        raise NotImplementedError
+        raise self._not_said("compute_output_shape")
 
     def create_weights(self, input_shape: Any) -> None:
         """Make the weights with :meth:`add_weight`; called once, by :meth:`build`."""
@@ -153,7 +153,7 @@ class Layer(Configurable):
 
         The cache is None unless training. A layer that has no use for a mask ignores it.
         """
-        raise NotImplementedError
+        raise self._not_said("forward")
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Return the gradient of the input from that of the output.
@@ -161,7 +161,15 @@ class Layer(Configurable):
         Writes the gradients of the weights; adds them to what is there with `accumulate`, for
         layers that occur more than once in a model. An input of ids has no gradient: None.
         """
-        raise NotImplementedError
+        raise self._not_said("backward")
+
+    def _not_said(self, what: str) -> NotImplementedError:
+        hint = "; a method `call`, as in Keras, is not used" if hasattr(self, "call") else ""
+        return NotImplementedError(
+            f"{type(self).__name__}.{what}: a layer says it, as compute_output_shape(input_shape), "
+            "forward(x, *, training, mask) -> y, cache and backward(dy, cache, *, accumulate) -> dx"
+            + hint
+        )
 
     def backward_to_weights(self, dy: Any, cache: Any, *, accumulate: bool = False) -> None:
         """Do what :meth:`backward` does where nobody wants the gradient of the input."""

@@ -45,27 +45,27 @@ class Network(Layer):
     @property
     def layers(self) -> list[Layer]:
         """The layers, inputs aside."""
-        raise NotImplementedError
+        raise self._not_said("layers")
 
     @property
     def input_shape(self) -> Any:  # type: ignore[override]
         """The shape of the input, with None for sizes that may vary; a list for several inputs."""
-        raise NotImplementedError
+        raise self._not_said("input_shape")
 
     @property
     def output_shape(self) -> Any:  # type: ignore[override]
         """The shape of the output, with None for sizes that may vary; a list for several."""
-        raise NotImplementedError
+        raise self._not_said("output_shape")
 
     @property
     def inputs(self) -> list[KerasTensor]:
         """The tensors that a functional model begins with."""
-        raise NotImplementedError
+        raise self._not_said("inputs")
 
     @property
     def outputs(self) -> list[KerasTensor]:
         """The tensors that a functional model ends with."""
-        raise NotImplementedError
+        raise self._not_said("outputs")
 
     @property
     def output_names(self) -> list[str]:
@@ -75,23 +75,23 @@ class Network(Layer):
     @property
     def dtype(self) -> str:
         """The name of the dtype of weights and outputs."""
-        raise NotImplementedError
+        raise self._not_said("dtype")
 
     @property
     def output_activation(self) -> Any:
         """The activation that :meth:`forward` can leave off; a list for several outputs."""
-        raise NotImplementedError
+        raise self._not_said("output_activation")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for inputs of a shape."""
-        raise NotImplementedError
+        raise self._not_said("build")
 
     def convert(self, name: str, x: Any) -> Any:
         """Return an input as the array that the first layer takes, checked for its values.
 
         Several inputs come and go as a list.
         """
-        raise NotImplementedError
+        raise self._not_said("convert")
 
     def forward(
         self, x: Any, *, training: bool = False, mask: Any = None, logits: Any = False
@@ -101,7 +101,7 @@ class Network(Layer):
         Several inputs (and their masks) and several outputs are lists. With `logits`, the output
         activation is left off; a list says it for each of several outputs.
         """
-        raise NotImplementedError
+        raise self._not_said("forward")
 
     def forward_logits(
         self, x: Any, *, training: bool = False, mask: Any = None
@@ -125,7 +125,14 @@ class Network(Layer):
         input_gradient : bool, default True
             Whether the gradients of the inputs are wanted; without, none are computed.
         """
-        raise NotImplementedError
+        raise self._not_said("backward")
+
+    def _not_said(self, what: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"{type(self).__name__}.{what}: a model is a Sequential, or Model(inputs, outputs) of "
+            "layers called on each other; a subclass with a method `call`, as in Keras, is not "
+            "served"
+        )
 
     def backward_to_weights(self, dy: Any, cache: Run, *, accumulate: bool = False) -> None:
         """Do what :meth:`backward` does where nobody wants the gradients of the inputs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -60,5 +61,38 @@ def to_ids(name: str, value: Any, input_dim: int) -> np.ndarray:
 
 def _refuse_first(name: str, array: np.ndarray, wrong: np.ndarray, expected: str) -> None:
     if wrong.any():
-        where = tuple(map(int, np.argwhere(wrong)[0]))
-        raise ValueError(f"{name}: expected {expected}, got {array[where]} at {where}")
+        where = first(wrong)
+        raise misplaced(f"{name}: expected {expected}, got {array[where]}", where)
+
+
+# ---- where something wrong is --------------------------------------------------------------------
+
+
+def first(wrong: np.ndarray) -> tuple[int, ...]:
+    """Return where the first True is."""
+    return tuple(map(int, np.argwhere(wrong)[0]))
+
+
+def misplaced(what: str, place: Any) -> ValueError:
+    """Return an error that says what is wrong at a place, such as in an array."""
+    error = ValueError(f"{what} at {place}")
+    vars(error).update(what=what, place=place)
+    return error
+
+
+def told_of(error: ValueError, where: Callable[[tuple[int, ...]], Any]) -> ValueError:
+    """Return an error of :func:`misplaced` that says another place; others as they are.
+
+    For arrays that were made of what a user gave, who knows nothing of their rows.
+    """
+    known = vars(error)
+    return misplaced(known["what"], where(known["place"])) if "place" in known else error
+
+
+def renamed(error: Exception, old: str, new: str) -> Exception:
+    """Return an error with another name at the beginning of what it says."""
+    found = type(error)(new + str(error).removeprefix(old))
+    vars(found).update(vars(error))
+    if "what" in vars(found):
+        vars(found)["what"] = new + vars(found)["what"].removeprefix(old)
+    return found

@@ -761,3 +761,58 @@ def test_labels_and_weights_of_other_lengths_than_the_samples(x, y, weights, mes
 def test_weights_of_other_lengths_where_there_is_one_output_for_each_sample():
     with pytest.raises(ValueError, match=r"^sample_weight: expected shape \(11, 1\), got weights"):
         ids_model().fit(IDS, Y, sample_weight=[np.ones(n) for n in LENGTHS], verbose=0)
+
+
+# ---- where something wrong is --------------------------------------------------------------------
+
+
+def tags_model():
+    model = Sequential([Embedding(9, 4), GRU(5, return_sequences=True), Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "weights", "message"),
+    [
+        ([[1, 2, 3], [99], [1, 2]], [[0, 0, 0], [1], [2, 2]], None, "^x: .*got 99 at sample 1, st"),
+        ([[1, 2, 3], [4], [1, 9]], [[0, 0, 0], [1], [2, 2]], None, "at sample 2, step 1$"),
+        (
+            [[1, 2, 3], [4], [1, 0]],
+            [[0, 0, 7], [1], [2, 2]],
+            None,
+            "^y: .*got 7 at sample 0, step 2",
+        ),
+        (
+            [[1, 2, 3], [4], [1, 0]],
+            [[0, 0, 0], [1], [2, 2]],
+            [[1, 1, 1], [-1], [1, 1]],
+            "^sample_weight: .*got -1.0 at sample 1, step 0$",
+        ),
+    ],
+)
+def test_the_place_in_ragged_data_is_a_sample_and_a_step(x, y, weights, message):
+    with pytest.raises(ValueError, match=message):
+        tags_model().fit(x, y, sample_weight=weights, verbose=0)
+
+
+def test_the_place_in_a_file_is_that_in_the_file(file):
+    x = RNG.integers(0, 9, (12, 4))
+    y = RNG.integers(0, 3, (12, 4))
+    x[9, 2] = 99
+    for shuffle in (True, False):
+        with pytest.raises(ValueError, match=r"^x: .*got 99 at \(9, 2\)$"):
+            tags_model().fit(file(x), y, batch_size=4, shuffle=shuffle, verbose=0)
+    x[9, 2], y[10, 3] = 0, 7
+    with pytest.raises(ValueError, match=r"^validation_data: y: .*got 7 at \(10, 3\)$"):
+        model = tags_model()
+        model.fit(x[:4], y[:4], validation_data=(file(x), y), batch_size=4, verbose=0)
+
+
+def test_the_place_in_one_of_several_inputs():
+    ragged = [[1], *IDS[1:]]
+    ragged[4] = [1, 2, 10]
+    with pytest.raises(ValueError, match=r"^x\[0\]: expected ids.*got 10 at sample 4, step 2$"):
+        two_by_two().predict([ragged, B])
+    with pytest.raises(ValueError, match=r"^y\['kind'\]: .*got 9 at \(3,\)$"):
+        two_by_two().evaluate([A, B], [FAR, np.where(np.arange(11) == 3, 9, KIND)], verbose=0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgru._arrays import to_array, to_floats
+from fastgru._arrays import first, misplaced, to_array, to_floats
 from fastgru._configurable import Configurable, refuse_unknown
 from fastgru._naming import snake_case
 
@@ -97,7 +97,7 @@ class Loss(Configurable):
         """Require that no label is NaN."""
         wrong = np.isnan(labels)
         if wrong.any():
-            raise ValueError(f"y: expected numbers, got nan at {first(wrong)}")
+            raise misplaced("y: expected numbers, got nan", first(wrong))
 
     # ---- labels ----
 
@@ -211,11 +211,6 @@ class Loss(Configurable):
         return values if weights is None else values * weights
 
 
-def first(wrong: np.ndarray) -> tuple[int, ...]:
-    """Return where the first True is."""
-    return tuple(map(int, np.argwhere(wrong)[0]))
-
-
 def spread(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return weights of the first axes for all axes of a shape."""
     if weights.shape == shape:
@@ -256,5 +251,5 @@ def checked_weights(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray
     wrong = ~((weights >= 0) & np.isfinite(weights))
     if wrong.any():
         where = first(wrong)
-        raise ValueError(f"{name}: expected weights of at least 0, got {weights[where]} at {where}")
+        raise misplaced(f"{name}: expected weights of at least 0, got {weights[where]}", where)
     return weights

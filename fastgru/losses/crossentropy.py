@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fastgru._arrays import to_array
+from fastgru._arrays import first, misplaced, to_array
 from fastgru.backend import current_ops
-from fastgru.losses.base import Loss, first
+from fastgru.losses.base import Loss
 
 EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as in Keras
 _BLOCK = 1 << 15  # numbers that are worked on at once: they stay in a core's own cache
@@ -97,8 +97,8 @@ class BinaryCrossentropy(_Crossentropy):
         outside = (labels < 0) | (labels > 1)
         if outside.any():
             where = first(outside)
-            raise ValueError(
-                f"y: expected labels in [0, 1] for {self.name}, got {labels[where]} at {where}"
+            raise misplaced(
+                f"y: expected labels in [0, 1] for {self.name}, got {labels[where]}", where
             )
 
     def values(
@@ -249,17 +249,16 @@ class SparseCategoricalCrossentropy(_Crossentropy):
             wrong = ~(np.floor(labels) == labels)
             if wrong.any():
                 where = first(wrong)
-                raise ValueError(
-                    f"y: expected whole numbers for {self.name}, got {labels[where]} at {where}"
+                raise misplaced(
+                    f"y: expected whole numbers for {self.name}, got {labels[where]}", where
                 )
         wrong = (labels < 0) | (labels >= classes)
         if self.ignore_class is not None:
             wrong &= labels != self.ignore_class
         if wrong.any():
             where = first(wrong)
-            raise ValueError(
-                f"y: expected classes in [0, {classes}) for {self.name}, got {labels[where]} "
-                f"at {where}"
+            raise misplaced(
+                f"y: expected classes in [0, {classes}) for {self.name}, got {labels[where]}", where
             )
         return labels.astype(np.int64, copy=False)
 

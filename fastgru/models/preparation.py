@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgru._arrays import to_floats
+from fastgru._arrays import renamed, to_floats, told_of
 from fastgru._numbers import is_number
 from fastgru.losses.base import checked_weights
 from fastgru.models.data import Arrays, Leaf
@@ -97,12 +97,19 @@ def samples_of(
 
 def _ragged_inputs(model: Model, name: str, given: list[Any], in_list: bool) -> list[Leaf]:
     """Return inputs, some of them ragged, checked as if all their steps were one sample each."""
-    leaves: list[Any] = []
-    for i, value in enumerate(given):
-        at = name if len(given) == 1 else f"{name}[{i}]"
-        leaves.append(to_ragged(at, value) if is_ragged(value) else value)
+    names = [name] if len(given) == 1 else [f"{name}[{i}]" for i in range(len(given))]
+    leaves: list[Any] = [
+        to_ragged(at, value) if is_ragged(value) else value
+        for at, value in zip(names, given, strict=True)
+    ]
     flat = [leaf.steps[:, None] if isinstance(leaf, Ragged) else leaf for leaf in leaves]
-    converted = model.convert(name, flat if in_list else flat[0])
+    try:
+        converted = model.convert(name, flat if in_list else flat[0])
+    except ValueError as error:
+        for at, leaf in zip(names, leaves, strict=True):
+            if isinstance(leaf, Ragged) and str(error).startswith(f"{at}:"):
+                raise told_of(error, leaf.place_of) from None
+        raise
     arrays = converted if isinstance(converted, list) else [converted]
     for i, (leaf, array) in enumerate(zip(leaves, arrays, strict=True)):
         if isinstance(leaf, Ragged):
@@ -197,12 +204,12 @@ def _label(
     try:
         if is_ragged(y):
             ragged = _ragged_beside("y", y, x, shape, "labels")
-            y, shape = ragged.steps, (len(ragged.steps), *shape[2:])
-            return Ragged(_prepared(loss, y, shape, dtype), ragged.lengths)
+            shape = len(ragged.steps), *shape[2:]
+            steps = ragged.checked(lambda steps: _prepared(loss, steps, shape, dtype))
+            return Ragged(steps, ragged.lengths)
         labels = _prepared(loss, y, shape, dtype)
     except (TypeError, ValueError) as error:
-        message = str(error)
-        raise type(error)(where + name + message.removeprefix("y")) from None
+        raise renamed(error, "y", where + name) from None
     if lengths is not None and len(shape) > 2 and len(x) == 1:
         return _without_padding(labels, lengths)
     return labels
@@ -268,8 +275,7 @@ def _weights(
         if is_ragged(weights):
             beside: list[Leaf] = [labels] if isinstance(labels, Ragged) else x
             ragged = _ragged_beside(name, weights, beside, shape, "weights")
-            steps = checked_weights(name, ragged.steps, ragged.steps.shape)
-            assert steps is not None
+            steps = ragged.checked(lambda steps: checked_weights(name, steps, steps.shape))
             found.append(Ragged(steps, ragged.lengths))
             continue
         checked = checked_weights(name, weights, shape[:-1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
+
+from fastgru._arrays import told_of
 
 
 class Ragged:
@@ -36,6 +38,18 @@ class Ragged:
     def shape(self) -> tuple[int, ...]:
         """The shape of all samples, padded."""
         return (len(self), int(self.lengths.max(initial=0)), *self.steps.shape[1:])
+
+    def place_of(self, place: tuple[int, ...]) -> str:
+        """Return the sample and the step that a place in `steps` is."""
+        sample = int(np.searchsorted(self.starts, place[0], "right")) - 1
+        return f"sample {sample}, step {place[0] - int(self.starts[sample])}"
+
+    def checked(self, check: Callable[[np.ndarray], Any]) -> Any:
+        """Return what is made of the steps; a ValueError tells the sample and the step."""
+        try:
+            return check(self.steps)
+        except ValueError as error:
+            raise told_of(error, self.place_of) from None
 
     def part(self, rows: slice) -> Self:
         """Return some of the samples."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastgru import _random
-from fastgru._arrays import to_array
+from fastgru._arrays import to_array, told_of
 from fastgru._numbers import checked_count
 from fastgru.models.data import Arrays, Batch, Rows, Source
 from fastgru.models.preparation import by_output, inputs_of, require_labels
@@ -160,7 +160,11 @@ class OnDisk(Source):
         return self._arrays(slice(0, self.batch_size))
 
     def _arrays(self, rows: Rows) -> Arrays:
-        return self._prepare(*(_read(given, rows) for given in self._given))
+        try:
+            return self._prepare(*(_read(given, rows) for given in self._given))
+        except ValueError as error:
+            places = range(*rows.indices(self.count)) if isinstance(rows, slice) else rows
+            raise told_of(error, lambda place: (int(places[place[0]]), *place[1:])) from None
 
     def batches(self, shuffle: bool = False, by_length: bool = False) -> Iterator[Batch]:
         """Yield the batches of one pass, each in the order that it has on the disk."""

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from fastgru import metrics
+import fastgru
+from fastgru import losses, metrics
 from fastgru.metrics import (
     AUC,
     BinaryAccuracy,
@@ -19,6 +20,8 @@ from fastgru.metrics import (
     Precision,
     Recall,
     SparseCategoricalAccuracy,
+    SparseCategoricalCrossentropy,
+    SparseTopKCategoricalAccuracy,
 )
 
 
@@ -178,3 +181,63 @@ def test_outputs_that_are_nan_exceed_no_threshold(metric):
     expected = metric()
     expected.update_state([1.0, 0.0, 1.0], np.full(3, -1.0))
     assert found.result() == expected.result() < 1
+
+
+# ---- labels that are integers --------------------------------------------------------------------
+
+P = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+SPARSE = [SparseCategoricalCrossentropy, Perplexity]
+
+
+@pytest.mark.parametrize("kind", SPARSE)
+@pytest.mark.parametrize("labels", [[0.0, 1.0, 1.0], [[0], [1], [1]], np.array([0, 1, 1], "u1")])
+def test_labels_of_classes_in_every_form(kind, labels):
+    expected = -np.log([0.7, 0.8, 0.2]).mean()
+    expected = np.exp(expected) if kind is Perplexity else expected
+    assert kind()(labels, P) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", SPARSE)
+@pytest.mark.parametrize("wrong", [-1, 3, 0.5])
+def test_labels_that_are_no_classes(kind, wrong):
+    metric = kind()
+    with pytest.raises(ValueError, match=rf"^y_true: .*got {wrong} at \(1,\)$"):
+        metric([0, wrong, 1], P)
+    assert metric.result() == 0
+
+
+def test_labels_to_ignore_do_not_count():
+    expected = -np.log([0.7, 0.6]).mean()
+    metric = SparseCategoricalCrossentropy(ignore_class=-1)
+    assert metric([0, -1, 2], P) == pytest.approx(expected)
+    copy = SparseCategoricalCrossentropy.from_config(metric.get_config())
+    assert copy([0, -1, 2], P) == pytest.approx(expected)
+    assert copy([0, -1, 2], P, [1, 5, 0]) == pytest.approx(-np.log([0.7, 0.7, 0.6]).mean())
+
+
+def test_what_a_models_loss_ignores_no_cross_entropy_counts():
+    names = ["sparse_categorical_crossentropy", "perplexity"]
+    model = fastgru.Sequential([fastgru.Input((3,)), fastgru.layers.Activation("linear")])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(ignore_class=-1), metrics=names)
+    got = model.evaluate(P, [0, -1, 2], verbose=0, return_dict=True)
+    assert got["loss"] == pytest.approx(-np.log([0.7, 0.6]).mean(), rel=1e-6)
+    assert got[names[0]] == pytest.approx(got["loss"], rel=1e-6)
+    assert got[names[1]] == pytest.approx(np.exp(got["loss"]), rel=1e-6)
+
+
+def test_labels_that_another_loss_has_as_floats():
+    model = fastgru.Sequential([fastgru.Input((1,)), fastgru.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["sparse_categorical_crossentropy"])
+    found = model.evaluate(np.ones((2, 1)), [[0.0], [0.0]], verbose=0)
+    assert found[1] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_what_is_no_class_is_not_among_the_greatest(wrong):
+    assert SparseTopKCategoricalAccuracy(3)([0, wrong], P[:2]) == 0.5
+
+
+def test_single_numbers():
+    assert metrics.MeanSquaredError()(1.0, 0.5) == 0.25
+    assert losses.MeanSquaredError()(1.0, 0.5) == 0.25
+    assert losses.BinaryCrossentropy()(1, 0.5) == pytest.approx(np.log(2))

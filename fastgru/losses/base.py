@@ -200,6 +200,8 @@ class Loss(Configurable):
         labels = to_array("y_true", y_true)
         if outputs.ndim == 1 == labels.ndim and sample_weight is not None:  # a weight for each
             labels, outputs = labels[:, None], outputs[:, None]
+        if outputs.ndim == 0 == labels.ndim:
+            labels, outputs = labels.reshape(1, 1), outputs.reshape(1, 1)
         if outputs.ndim < 2 and labels.shape != self.label_shape(outputs.shape):
             outputs = np.atleast_2d(outputs)
         labels = self.prepare(labels, outputs.shape, outputs.dtype)

@@ -169,6 +169,8 @@ def _checked_k(k: Any) -> int:
 
 
 def _in_top(k: int, classes: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
-    chosen = np.take_along_axis(y_pred, classes[..., None].astype(np.int64), axis=-1)
-    hits: np.ndarray = (y_pred > chosen).sum(axis=-1) < k
+    there = (classes >= 0) & (classes < y_pred.shape[-1])  # what is no class is no hit
+    places = np.where(there, classes, 0)[..., None].astype(np.int64)
+    chosen = np.take_along_axis(y_pred, places, axis=-1)
+    hits: np.ndarray = ((y_pred > chosen).sum(axis=-1) < k) & there
     return hits

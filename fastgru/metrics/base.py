@@ -82,25 +82,28 @@ class Metric(Configurable):
         if y_true != y_pred:
             raise ValueError(f"{self.name}: expected labels of shape {y_pred}, got {y_true}")
 
+    def prepared(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """Return labels, of a shape that fits, as :meth:`add` takes them."""
+        return y_true
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in one batch of labels and outputs, anything that makes an array.
 
         Raises
         ------
         ValueError
-            If the shapes do not fit.
+            If the shapes do not fit, or a label is no class of the outputs where it should be.
         TypeError
             If they are not numbers.
         """
         labels, outputs = to_array("y_true", y_true), to_array("y_pred", y_pred)
         if labels.ndim + 1 == outputs.ndim and outputs.shape[-1] == 1:
             labels = labels[..., None]
-        elif outputs.ndim == 1 == labels.ndim:
-            labels, outputs = labels[:, None], outputs[:, None]
+        elif outputs.ndim == labels.ndim < 2:
+            labels, outputs = labels.reshape(-1, 1), outputs.reshape(-1, 1)
         self.check_shapes(labels.shape, outputs.shape)
-        self.add(
-            labels, outputs, checked_weights("sample_weight", sample_weight, outputs.shape[:-1])
-        )
+        weights = checked_weights("sample_weight", sample_weight, outputs.shape[:-1])
+        self.add(self.prepared(labels, outputs), outputs, weights)
 
     def __call__(self, *batch: Any, **named: Any) -> Result:
         """Take in one batch and return the result so far."""

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastgru import losses
+from fastgru._arrays import renamed
+from fastgru.losses.base import spread
+from fastgru.metrics.accuracies import check_sparse
 from fastgru.metrics.base import MeanMetric, Result
 
 
@@ -40,9 +43,11 @@ class LossMetric(MeanMetric):
         """Return the values of the loss."""
         if y_pred.dtype not in (np.float32, np.float64):
             y_pred = y_pred.astype(np.float64)
-        if y_true.dtype.kind != "i" or self.loss.label_shape(y_pred.shape) == y_pred.shape:
-            y_true = y_true.astype(y_pred.dtype, copy=False)
-        return self.loss.values(y_true, y_pred, from_logits)[0]
+        return self.loss.values(self._as_taken(y_true, y_pred), y_pred, from_logits)[0]
+
+    def _as_taken(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """Return labels in the dtype that the loss takes."""
+        return y_true.astype(y_pred.dtype, copy=False)
 
 
 class MeanSquaredError(LossMetric):
@@ -215,18 +220,60 @@ class CategoricalCrossentropy(LossMetric):
         self.axis = axis
 
 
-class SparseCategoricalCrossentropy(LossMetric):
+class SparseLossMetric(LossMetric):
+    """The mean of what the cross-entropy measures whose labels are integers.
+
+    A label that the loss is to ignore does not count.
+
+    Parameters
+    ----------
+    name, dtype
+        See :class:`Metric`.
+    """
+
+    loss: losses.SparseCategoricalCrossentropy
+    kind = losses.SparseCategoricalCrossentropy
+
+    def check_shapes(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> None:
+        """Require labels without, or with a single entry on, the outputs' last axis."""
+        check_sparse(self.name, y_true, y_pred)
+
+    def prepared(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """Return labels as integers, checked to be classes of the outputs."""
+        try:
+            return self.loss.prepare(y_true, y_pred.shape, y_pred.dtype)
+        except ValueError as error:
+            raise renamed(error, "y", "y_true") from None
+
+    def _as_taken(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """Return labels as integers: another loss of a model may have had them as floats."""
+        taken = y_true.dtype.kind == "i" and y_true.ndim < y_pred.ndim
+        return y_true if taken else self.prepared(y_true, y_pred)
+
+    def add(
+        self,
+        y_true: np.ndarray,
+        y_pred: np.ndarray,
+        weights: np.ndarray | None = None,
+        from_logits: bool = False,
+    ) -> None:
+        """Take in one batch."""
+        valid = self.loss.valid(y_true.reshape(y_pred.shape[:-1]))
+        if valid is not None:
+            weights = valid if weights is None else spread(weights, valid.shape) * valid
+        super().add(y_true, y_pred, weights, from_logits)
+
+
+class SparseCategoricalCrossentropy(SparseLossMetric):
     """The mean cross-entropy of many classes, labels integers.
 
     Parameters
     ----------
     name, dtype
         See :class:`Metric`.
-    from_logits, axis
+    from_logits, axis, ignore_class
         See :class:`fastgru.losses.SparseCategoricalCrossentropy`.
     """
-
-    kind = losses.SparseCategoricalCrossentropy
 
     def __init__(
         self,
@@ -234,14 +281,17 @@ class SparseCategoricalCrossentropy(LossMetric):
         dtype: Any = None,
         from_logits: bool = False,
         axis: int = -1,
+        ignore_class: int | None = None,
         **unknown: Any,
     ) -> None:
-        super().__init__(name, dtype, from_logits=from_logits, axis=axis, **unknown)
+        options: dict[str, Any] = {"axis": axis, "ignore_class": ignore_class}
+        super().__init__(name, dtype, from_logits=from_logits, **options, **unknown)
         self.from_logits = from_logits
         self.axis = axis
+        self.ignore_class = ignore_class
 
 
-class Perplexity(LossMetric):
+class Perplexity(SparseLossMetric):
     """The exponential of the mean cross-entropy of all tokens, labels integers.
 
     Parameters
@@ -255,8 +305,6 @@ class Perplexity(LossMetric):
     name : str, default "perplexity"
         The key in logs and history.
     """
-
-    kind = losses.SparseCategoricalCrossentropy
 
     def __init__(
         self,
@@ -279,11 +327,12 @@ class Perplexity(LossMetric):
         from_logits: bool = False,
     ) -> None:
         """Take in one batch: every token counts alike."""
-        values = self.values(y_true, y_pred, from_logits)
+        labels = self._as_taken(y_true, y_pred)
+        values = self.values(labels, y_pred, from_logits)
         loss = losses.SparseCategoricalCrossentropy(
             reduction="mean_with_sample_weight", ignore_class=self.mask_token_id
         )
-        counted, divisor = loss.weights(y_true, values.shape, weights, None)
+        counted, divisor = loss.weights(labels, values.shape, weights, None)
         if counted is not None:
             values, divisor = values * counted, counted.sum(dtype=np.float64)
         self._total += float(values.sum(dtype=np.float64))

@@ -12,6 +12,7 @@ from fastgru import activations, losses, metrics
 from fastgru._numbers import is_number
 from fastgru.backend import current_ops
 from fastgru.losses.base import spread
+from fastgru.metrics.means import SparseLossMetric
 from fastgru.optimizers import Optimizer
 
 
@@ -103,12 +104,17 @@ class Target:
         both = mask
         if weights is not None:
             both = weights if mask is None else spread(weights, mask.shape) * mask
+        valid = None if self.loss is None else self.loss.valid(y)
         for metric, weighted, needs_plain in self._uses:
-            how_much = both if weighted else mask
+            labels, how_much = y, both if weighted else mask
+            if valid is not None and isinstance(metric, SparseLossMetric):
+                # What the loss ignores is no class that a cross-entropy could be measured for.
+                labels = np.where(valid, y, 0)
+                how_much = valid if how_much is None else spread(how_much, valid.shape) * valid
             if needs_plain:
-                metric.add(y, plain, how_much)
+                metric.add(labels, plain, how_much)
             else:
-                metric.add(y, y_pred, how_much, self.logits)
+                metric.add(labels, y_pred, how_much, self.logits)
 
 
 def _own(metric: metrics.Metric | str) -> metrics.Metric | str:

@@ -327,6 +327,7 @@ def test_get_weights_returns_copies_and_set_weights_takes_them():
         (lambda w: [w[0], w[1].T, w[2]], ValueError, r"recurrent_kernel: expected shape \(7, 21\)"),
         (lambda w: [w[0], w[1], w[2].astype(str)], TypeError, "bias: expected real numbers"),
         (lambda w: None, TypeError, "weights: expected a list of arrays, got None"),
+        (lambda w: np.array(3), TypeError, "weights: expected a list of arrays, got array"),
         (lambda w: [w[0], w[1], [[1, 2], [3]]], ValueError, "bias: rows have different lengths"),
     ],
 )

@@ -96,6 +96,7 @@ def test_merging():
     a, b = X, RNG.normal(size=(3, 5, 2))
     np.testing.assert_array_equal(Concatenate()([a, b]), np.concatenate([a, b], -1))
     np.testing.assert_array_equal(Concatenate(axis=1)([a, a]), np.concatenate([a, a], 1))
+    assert Concatenate(np.int64(1)).get_config()["axis"] == 1
     np.testing.assert_array_equal(Add()([a, a[:, :1], a]), a + a[:, :1] + a)
     joined = Concatenate(1).compute_mask([a, a[:, :2]], [MASK, None])
     np.testing.assert_array_equal(joined, np.concatenate([MASK, np.ones((3, 2), bool)], 1))

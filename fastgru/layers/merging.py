@@ -55,9 +55,9 @@ class Concatenate(Merge):
 
     def __init__(self, axis: int = -1, **common: Any) -> None:
         super().__init__(**common)
-        if isinstance(axis, bool) or not isinstance(axis, int):
+        if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
             raise TypeError(f"axis: expected an integer, got {axis!r}")
-        self.axis = axis
+        self.axis = int(axis)
 
     def merged_shape(self, shapes: list[Shape]) -> Shape:
         """Return the shape of the first input, with the sum of the sizes along the axis."""

@@ -221,7 +221,7 @@ def trainable_spans(weights: Sequence[Weight]) -> list[Span]:
 
 def write_weights(owner: str, targets: Sequence[tuple[Any, Weight]], values: Sequence[Any]) -> None:
     """Write new values into weights of layers: all of them, or none if one does not fit."""
-    if not hasattr(values, "__len__"):
+    if not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0:
         raise TypeError(f"weights: expected a list of arrays, got {values!r}")
     if len(values) != len(targets):
         raise ValueError(

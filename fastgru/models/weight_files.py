@@ -60,14 +60,18 @@ def weights_in(arrays: Arrays) -> Arrays:
 
 def chosen(layers: Sequence[Layer], found: Arrays, where: str) -> list[np.ndarray]:
     """Return the arrays for the weights of layers, in their order."""
-    keys = [key for key, _ in named_weights(layers)]
-    missing = [key for key in keys if key not in found]
-    surplus = [key for key in found if key not in keys]
-    if missing or surplus:
+    named = named_weights(layers)
+    keys = [key for key, _ in named]
+    if set(keys) != set(found):
         raise ValueError(
             f"{where}: holds the weights of another model: "
             f"expected {', '.join(keys)}; got {', '.join(found)}"
         )
+    for key, weight in named:
+        if found[key].shape != weight.shape:
+            raise ValueError(
+                f"{where}: {key}: expected shape {weight.shape}, got {found[key].shape}"
+            )
     return [found[key] for key in keys]
 
 

@@ -124,6 +124,10 @@ def test_other_arguments_of_monitors_are_checked():
         EarlyStopping(baseline="a")
     with pytest.raises(TypeError, match="factor: expected a number, got 'a'"):
         ReduceLROnPlateau(factor="a")
+    with pytest.raises(TypeError, match="min_lr: expected a number, got 'a'"):
+        ReduceLROnPlateau(min_lr="a")
+    with pytest.raises(TypeError, match="separator: expected one character, got 5"):
+        CSVLogger("a.csv", separator=5)
     with pytest.raises(TypeError, match="filepath: expected a path, got int"):
         ModelCheckpoint(5)
     with pytest.raises(ValueError, match=r"such as '\{epoch\}-\{loss:\.2f\}\.npz', got .*Keras'"):
@@ -189,6 +193,13 @@ def test_checkpoints_after_batches(tmp_path):
         (lambda: ModelCheckpoint("a.npz", mode="most"), "mode: expected .*got 'most'"),
         (lambda: run([1], ModelCheckpoint("{mae}.npz")), "filepath: .*names 'mae'"),
         (lambda: ReduceLROnPlateau(factor=1), "factor: .*below 1, got 1"),
+        (lambda: ModelCheckpoint("d/{}.npz"), "filepath: 'd/{}.npz' is no format of names"),
+        (lambda: ModelCheckpoint("{loss:zz}.npz"), "filepath: '{loss:zz}.npz' is no format of na"),
+        (lambda: ModelCheckpoint("{loss:02d}.npz"), "filepath: '{loss:02d}.npz' is no format of "),
+        (lambda: ModelCheckpoint("{loss.npz"), "filepath: '{loss.npz' is no format of names"),
+        (lambda: CSVLogger("a.csv", separator="ab"), "separator: expected one character, got 'ab"),
+        (lambda: CSVLogger("a.csv", separator=""), "separator: expected one character, got ''"),
+        (lambda: CSVLogger("a.csv", separator="\n"), "separator: expected one character"),
     ],
 )
 def test_bad_arguments(call, message):
@@ -228,8 +239,23 @@ def test_a_scheduler(capsys):
         run([1], LearningRateScheduler(lambda epoch, rate: "slow"))
     with pytest.raises(TypeError, match="schedule: expected a function, got 0.1"):
         LearningRateScheduler(0.1)
+    with pytest.raises(TypeError, match="schedule: expected a function of the epoch and the lea"):
+        LearningRateScheduler(lambda: 0.1)
     with pytest.raises(TypeError, match="learning_rate: sgd has a schedule"):
         run([1], schedule, model=make_model(SGD(ExponentialDecay(0.1, 5, 0.5))))
+
+
+@pytest.mark.parametrize(
+    "schedule", [lambda epoch: 0.5**epoch, lambda epoch, *, base=0.5: base**epoch]
+)
+def test_a_schedule_of_the_epoch_alone(schedule):
+    _, history, _ = run([1, 1, 1], LearningRateScheduler(schedule), model=make_model(SGD(0.6)))
+    assert history.history["learning_rate"] == pytest.approx([1, 0.5, 0.25])
+
+
+def test_an_error_in_a_schedule_is_told_as_it_is():
+    with pytest.raises(TypeError, match="unsupported operand"):
+        run([1], LearningRateScheduler(lambda epoch, rate: epoch + "a"))
 
 
 # ---- CSVLogger, LambdaCallback, TerminateOnNaN ---------------------------------------------------

@@ -206,8 +206,8 @@ class ModelCheckpoint(MonitorCallback):
     Raises
     ------
     ValueError
-        If `save_freq` is neither, or the path does not end as those of models do; when saving: if
-        the path names what is not in the logs.
+        If `save_freq` is neither, or the path does not end as those of models do or is no format of
+        names; when saving: if the path names what is not in the logs.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class ModelCheckpoint(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
         checked_path(filepath)  # now, not after an epoch
-        self.filepath = os.fspath(filepath)
+        self.filepath = _checked_format(os.fspath(filepath))
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
@@ -294,6 +294,22 @@ class ModelCheckpoint(MonitorCallback):
         return True
 
 
+class _AnyNumber(dict[str, Any]):
+    """Numbers for all names that logs may have."""
+
+    def __missing__(self, name: str) -> float:
+        return 0.5
+
+
+def _checked_format(path: str) -> str:
+    """Return a path that epoch, batch and numbers of logs can be written into by their names."""
+    try:
+        path.format_map(_AnyNumber(epoch=1, batch=1))
+    except (ValueError, IndexError, AttributeError, TypeError, KeyError) as error:
+        raise ValueError(f"filepath: {path!r} is no format of names of logs: {error}") from None
+    return path
+
+
 class ReduceLROnPlateau(MonitorCallback):
     """Reduces the learning rate when a number has not become better for some epochs.
 
@@ -322,6 +338,8 @@ class ReduceLROnPlateau(MonitorCallback):
     ------
     ValueError
         If `factor` is not below 1.
+    TypeError
+        If `factor`, `min_delta` or `min_lr` is no number.
     """
 
     def __init__(
@@ -337,6 +355,7 @@ class ReduceLROnPlateau(MonitorCallback):
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
         _require_number("factor", factor)
+        _require_number("min_lr", min_lr)
         if not 0 <= factor < 1:
             raise ValueError(f"factor: expected a number of at least 0 and below 1, got {factor!r}")
         self.factor = factor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -20,26 +21,34 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        Called with the epoch, counted from 0, and the learning rate; returns the new one.
+        Called with the epoch, counted from 0, and the learning rate, or with the epoch alone if it
+        takes no more; returns the new one.
     verbose : {0, 1}
         Whether to tell.
 
     Raises
     ------
     TypeError
-        If `schedule` can't be called.
+        If `schedule` can't be called, or takes neither one argument nor two.
     """
 
-    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):
             raise TypeError(f"schedule: expected a function, got {schedule!r}")
         self.schedule = schedule
+        self._takes_rate = _can_take(schedule, 2)
+        if not self._takes_rate and not _can_take(schedule, 1):
+            raise TypeError(
+                "schedule: expected a function of the epoch and the learning rate, or of the epoch "
+                f"alone, got {schedule!r}"
+            )
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the learning rate."""
-        rate = self.schedule(epoch, self.model.optimizer.learning_rate)
+        before = [self.model.optimizer.learning_rate] if self._takes_rate else []
+        rate = self.schedule(epoch, *before)
         if not is_number(rate):
             raise TypeError(f"schedule: expected a function that returns a number, got {rate!r}")
         self.model.optimizer.learning_rate = rate
@@ -50,6 +59,19 @@ class LearningRateScheduler(Callback):
         """Put the learning rate into the logs."""
         if logs is not None:
             logs["learning_rate"] = self.model.optimizer.learning_rate
+
+
+def _can_take(function: Callable[..., Any], count: int) -> bool:
+    """Tell whether a function can be called with so many arguments; True if it does not tell."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 class CSVLogger(Callback):
@@ -67,12 +89,21 @@ class CSVLogger(Callback):
         What stands between two values.
     append : bool, default False
         Whether to write after what is there; otherwise the file begins anew with each fit.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `separator` is not one character that can separate values.
     """
 
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
         super().__init__()
+        if not isinstance(separator, str):
+            raise TypeError(f"separator: expected one character, got {separator!r}")
+        if len(separator) != 1 or separator in '\r\n"':
+            raise ValueError(f"separator: expected one character, got {separator!r}")
         self.filename = os.fspath(filename)
         self.separator = separator
         self.append = append

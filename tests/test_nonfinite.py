@@ -152,3 +152,32 @@ def test_of_ragged_sequences_the_valid_steps_count():
     x[1][5] = 1e38
     with pytest.warns(RuntimeWarning, match="reader: the candidate is infinite at time step 5 of"):
         model.fit(x, np.ones((3, 1)), shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (np.inf, r"the loss is infinite at training step 1: y is infinite in sample 3"),
+        (
+            -1e30,
+            r"the loss is infinite at training step 1: y is -1e\+30 in sample 3, too large for",
+        ),
+    ],
+)
+def test_labels_are_named_where_the_layers_are_finite(value, sentence):
+    model = make(GRU(3), Dense(1))
+    model.compile("sgd", "mse")
+    y = np.where(np.arange(8) == 3, value, 0.5)
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.warns(RuntimeWarning, match=sentence),
+    ):
+        model.train_on_batch(rng.normal(size=(8, 9, 3)), y)
+
+
+def test_labels_of_one_of_several_outputs_are_named():
+    model = make(GRU(3), Dense(1))
+    x = np.ones((2, 9, 3), np.float32)
+    y = [None, np.array([1, np.inf], np.float32)]
+    assert nonfinite.explain(model, x, y=y) == "y 1 is infinite in sample 1"
+    assert nonfinite.explain(model, x, y=y[:1]).startswith("all layers' outputs are finite")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastgru.models.model import Model
 
 
-def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None) -> None:
+def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None, y: Any = None) -> None:
     """Warn that the loss of a batch is not finite, and say where that came from.
 
     To be called before the optimizer steps: the weights must be those that gave the loss.
@@ -35,8 +35,10 @@ def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None) -> None
         What came out.
     mask : ndarray or list, optional
         Which of the batch's steps are valid.
+    y : ndarray or list, optional
+        The labels.
     """
-    where = explain(model, x, mask)
+    where = explain(model, x, mask, y)
     step = 1 + (0 if model.optimizer is None else model.optimizer.iterations)
     said = f"the loss is {_kind(loss)} at training step {step}: {where}"
     warnings.warn(said, RuntimeWarning, stacklevel=_depth_of_the_call())
@@ -50,11 +52,11 @@ def _depth_of_the_call() -> int:
     return depth
 
 
-def explain(model: Model, x: Any, mask: Any = None) -> str:
+def explain(model: Model, x: Any, mask: Any = None, y: Any = None) -> str:
     """Return a sentence that says where a model's numbers cease to be finite on a batch.
 
-    The first that is found, in the order of the computation: in the input, in a weight, in a gate
-    or a state of a recurrent layer, in the output of another layer.
+    The first that is found: in the input, in the labels, in a weight, in a gate or a state of a
+    recurrent layer, in the output of another layer; then labels too large for a loss.
 
     Parameters
     ----------
@@ -62,9 +64,13 @@ def explain(model: Model, x: Any, mask: Any = None) -> str:
         The model, built.
     x, mask : ndarray or list of ndarray
         The batch, as the model's `forward` takes it.
+    y : ndarray or list, optional
+        The labels.
     """
     may_be_nan = any(isinstance(layer, Masking) and layer.masks_nan for layer in _leaves(model))
-    for name, array in [] if may_be_nan else _inputs(x):
+    inputs = [] if may_be_nan else _named("input", "the input", x)
+    labels = _named("y", "y", y)
+    for name, array in inputs + labels:
         place = _first(array)
         if place is not None:
             return f"{name} is {_kind(array[place])} {_where(place)}"
@@ -75,7 +81,20 @@ def explain(model: Model, x: Any, mask: Any = None) -> str:
                 f"{layer.name}: the {weight.name} is {_kind(weight.array[place])} since the last "
                 "step, whose gradients were too large: try a lower learning rate, or clipnorm"
             )
-    return _in_layers(model, x, mask) or "all layers' outputs are finite without dropout"
+    found = _in_layers(model, x, mask)
+    if found is None:
+        found = next((_too_large(*named) for named in labels if _too_large(*named)), None)
+    return found or "all layers' outputs are finite without dropout"
+
+
+def _too_large(name: str, array: np.ndarray) -> str | None:
+    """Return a sentence about the greatest label, if its square is no finite number."""
+    if array.dtype.kind != "f" or not array.size:
+        return None
+    place = np.unravel_index(np.abs(array).argmax(), array.shape)
+    if abs(array[place]) < math.sqrt(np.finfo(array.dtype).max):
+        return None
+    return f"{name} is {array[place]:g} {_where(place)}, too large for the loss"
 
 
 def _in_layers(model: Model, x: Any, mask: Any) -> str | None:
@@ -149,10 +168,13 @@ def _in_layer(found: LayerTrace) -> str | None:
     return f"the {LABELS[name]} is {_kind(row[unit])} {where}"
 
 
-def _inputs(x: Any) -> list[tuple[str, np.ndarray]]:
-    if isinstance(x, list | tuple):
-        return [(f"input {i}", np.asarray(array)) for i, array in enumerate(x)]
-    return [("the input", np.asarray(x))]
+def _named(several: str, only: str, given: Any) -> list[tuple[str, np.ndarray]]:
+    """Return arrays with their names, of several or of the only one."""
+    if isinstance(given, list | tuple):
+        arrays = [(f"{several} {i}", array) for i, array in enumerate(given)]
+    else:
+        arrays = [(only, given)]
+    return [(name, np.asarray(array)) for name, array in arrays if array is not None]
 
 
 def _first(array: np.ndarray) -> tuple[int, ...] | None:
@@ -162,7 +184,7 @@ def _first(array: np.ndarray) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
 
 
-def _where(place: tuple[int, ...]) -> str:
+def _where(place: Sequence[Any]) -> str:
     if len(place) < 3:
         return f"in sample {place[0]}"
     return f"at time step {place[1]} of sample {place[0]}"

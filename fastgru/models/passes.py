@@ -130,7 +130,7 @@ class Pass:
             from fastgru.models import nonfinite
 
             self._told = True  # once is enough
-            nonfinite.warn(self.model, batch.x, loss, batch.mask)
+            nonfinite.warn(self.model, batch.x, loss, batch.mask, batch.y)
         self._total += loss * batch.size
         self._count += batch.size
         return gradient

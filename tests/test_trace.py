@@ -267,3 +267,10 @@ def test_a_model_that_does_not_fit_its_data_is_refused():
         with pytest.raises(TypeError, match="model: expected a model or a layer, got (5|<class)"):
             fastgru.trace(other, np.zeros((2, 4, 3)))
     assert fastgru.current_ops() is fastgru.ops
+
+
+@pytest.mark.parametrize("layer", [GRU(2), LSTM(2, go_backwards=True), SimpleRNN(2)])
+def test_no_samples_at_all(layer):
+    made = fastgru.trace(layer, np.zeros((0, 3, 4), np.float32))
+    assert made.output.shape == (0, 2)
+    assert {array.shape for array in made[layer.name].arrays().values()} == {(0, 3, 2)}

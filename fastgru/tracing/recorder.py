@@ -147,8 +147,8 @@ class Recorder:
 
 def _by_time(cache: Any, rows: np.ndarray) -> np.ndarray:
     """Return rows in the order of processing, (T B, …), as (B, T, …) in that of the input."""
-    batch = cache.recurrence.shape[0]
-    steps = rows.reshape(len(rows) // batch, batch, *rows.shape[1:])
+    batch, time = cache.recurrence.shape[:2]
+    steps = rows.reshape(time, batch, *rows.shape[1:])
     ordered = steps[::-1] if cache.recurrence.go_backwards else steps
     return np.ascontiguousarray(np.swapaxes(ordered, 0, 1))
 

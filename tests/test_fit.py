@@ -482,3 +482,24 @@ def test_states_within_a_model_within_need_even_batches():
     with pytest.raises(ValueError, match="x: gru.*: stateful, built for batches of 2, got 3 sampl"):
         model.predict(np.ones((3, 4, 3)), batch_size=2)
     assert not gru.states[0].any()
+
+
+# ---- what a model tells of its metrics -----------------------------------------------------------
+
+
+def test_the_names_and_results_of_the_last_pass(operations):
+    model = make_model()
+    assert model.metrics_names == model.metrics == [] and model.get_metrics_result() == {}
+    seen = []
+    look = LambdaCallback(on_train_batch_end=lambda *_: seen.append(model.get_metrics_result()))
+    history = model.fit(IDS, Y, batch_size=8, callbacks=[look], verbose=0).history
+    assert seen[-1] == {name: values[0] for name, values in history.items()}
+    values = model.evaluate(IDS, Y, verbose=0)
+    assert dict(zip(model.metrics_names, values, strict=True)) == model.get_metrics_result()
+    assert model.metrics_names == ["loss", "accuracy"]
+    assert [metric.name for metric in model.metrics] == ["accuracy"]
+    assert model.metrics[0].result() == values[1]
+    model.get_metrics_result()["loss"] = None
+    assert model.get_metrics_result()["loss"] == values[0]
+    model.train_on_batch(IDS, 1 - Y)
+    assert model.get_metrics_result()["accuracy"] == pytest.approx(1 - values[1])

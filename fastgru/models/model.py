@@ -8,6 +8,7 @@ from typing import Any
 
 from fastgru import optimizers
 from fastgru.callbacks import Callback, History
+from fastgru.metrics import Metric
 from fastgru.models import loops, model_files, objective, prediction
 from fastgru.models.network import Network
 from fastgru.models.objective import Compiled, Target
@@ -30,8 +31,13 @@ class Model(Network):
         Of the last fit; None before.
     stop_training : bool
         Set by a callback, it ends fit after the batch.
+    metrics : list of Metric
+        Those of the last pass: an epoch's, a test's, a batch's.
     metric_directions : dict of str to str
-        For the metrics of the last pass, by name in the logs, which way is better.
+        For these metrics, by name in the logs, which way is better.
+    last_results : dict of str to float
+        Loss and metrics of the last pass as far as it has been told of: see
+        :meth:`get_metrics_result`.
     """
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
@@ -47,7 +53,9 @@ class Model(Network):
         self.stop_training = False
         self.history: History | None = None
         self.compiled: Compiled | None = None
+        self.metrics: list[Metric] = []
         self.metric_directions: dict[str, str] = {}
+        self.last_results: dict[str, Any] = {}
 
     def compile(
         self,
@@ -397,6 +405,15 @@ class Model(Network):
         assert self.optimizer is not None
         self.optimizer.bind(self.weights)
         self.optimizer.step()
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what :meth:`evaluate` returns, in its order; empty before the first pass."""
+        return list(self.last_results)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the loss and the metrics of the last pass by name; empty before the first."""
+        return dict(self.last_results)
 
     def reset_metrics(self) -> None:
         """Do nothing, for Keras' sake: the metrics of a batch or a pass begin anew with it."""

@@ -71,6 +71,7 @@ class Pass:
             self._metrics.sort(key=itemgetter(0))  # as Keras lists them
         directions = {name: metric.direction for name, metric in self._metrics}
         self.model.metric_directions = directions
+        self.model.metrics = [metric for _, metric in self._metrics]
 
     def begin(self, example: Arrays) -> None:
         """Build the model, if it is not, and bind the optimizer: the first changes of a fit."""
@@ -159,4 +160,5 @@ class Pass:
             self._list_metrics()
         for name, metric in self._metrics or ():
             logs[name] = metric.result()
+        self.model.last_results = dict(logs)
         return logs

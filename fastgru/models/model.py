@@ -311,7 +311,7 @@ class Model(Network):
         ndarray, or a list or dict
             The outputs in the order of the samples; a list for several outputs, a dict where the
             model was made with one. An output with a step for each step of samples of different
-            lengths is a list of arrays, one for each.
+            lengths is a list of arrays, one for each; so is one of batches of different lengths.
 
         Raises
         ------

@@ -383,3 +383,25 @@ def test_the_layers_of_both_libraries_have_the_same_defaults():
                 right, found = right["class_name"], found["class_name"]
             assert found == right, name
         assert set(theirs) - set(ours) == set(), kind
+
+
+@pytest.mark.parametrize("mask_given", [False, True])
+def test_the_mask_beside_initial_states(mask_given: bool) -> None:
+    """Keras heeds it if the call gives it; fastgru also where it comes with the input."""
+    ids, states = np.array([[1, 2, 0, 0], [3, 0, 0, 0]]), np.ones((2, 3), np.float32)
+
+    def model_of(face: Any) -> Any:
+        x, h, mask = face.Input((None,)), face.Input((3,)), face.Input((None,), dtype="bool")
+        given = {"mask": mask} if mask_given else {}
+        vectors = face.layers.Embedding(5, 2, mask_zero=True)(x)
+        y = face.layers.GRU(3, return_sequences=True)(vectors, initial_state=h, **given)
+        return face.Model([x, h, mask] if mask_given else [x, h], y)
+
+    theirs, ours = model_of(keras), model_of(fastgru)
+    theirs.set_weights(ours.get_weights())
+    data = [ids, states, ids != 0] if mask_given else [ids, states]
+    expected = theirs([torch.from_numpy(a) for a in data]).detach().numpy()
+    found = ours.predict(data)
+    np.testing.assert_allclose(found[ids != 0], expected[ids != 0], atol=1e-6)
+    np.testing.assert_array_equal(found[0, 2:], found[0, [1, 1]])
+    assert np.allclose(found, expected, atol=1e-6) == mask_given

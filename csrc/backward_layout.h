@@ -104,35 +104,52 @@ typedef struct {
     REAL *resets;                                     /* r * h */
 } operands;
 
+/* The weights' gradients, summed over a part of the rows. */
+typedef struct {
+    REAL *dkernel, *drecurrent, *dbias;
+} sums;
+
 typedef struct {
     const fastgru_backward *args;
     const shape *shape;
     ptrdiff_t units_stride, stride; /* of rows of units, and of derivatives */
-    const REAL *cache;              /* rows from step cached_from on */
-    ptrdiff_t cached_from;
+    const REAL *cache;              /* recomputed: the chunk's rows, one after the other */
+    ptrdiff_t first_row, last_row;  /* at work */
+    sums parts[MOST_PARTS];         /* of the rows; the first one's are the caller's arrays */
     const REAL *states, *c_states;
     int steps_use_tiles;
     REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */
     REAL *candidate_transposed;                                  /* GRU, reset before: U_n's */
-    REAL *derivatives;                                           /* rows of a chunk */
-    REAL *inputs;   /* the chunk's rows of x, for each gate with its own dropout, where they are
-                      scattered or scaled */
-    REAL *befores;  /* and of h, likewise */
-    REAL *operands; /* each member's */
+    REAL *operands;                                              /* each member's */
     ptrdiff_t operands_size;
+    REAL *areas; /* for each part at work: what follows up to made_again, with a chunk's rows */
+    ptrdiff_t area_size;
+    REAL *derivatives;
+    REAL *inputs;     /* x, for each gate with its own dropout, where it is scattered or scaled */
+    REAL *befores;    /* and h, likewise */
+    REAL *resets;     /* r * h, where scattered */
     REAL *dx;         /* a product, before it is scaled or scattered */
+    REAL *made_again; /* rows of the cache */
     REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
     REAL *dc;         /* LSTM: likewise */
     REAL *carried;    /* (B, Hs): a product that has to be scaled, or GRU, reset before: to r * h */
     REAL *scratch;    /* each member's, where products go through tiles */
-    REAL *made_again; /* rows of the cache, chunk by chunk */
-    forward_pass *again; /* what makes them; NULL where the cache has all */
-    REAL *end;           /* where the buffers end */
-    fastgru_barrier ready;
+    forward_pass *again;    /* what makes rows of the cache again; NULL where the cache has all */
+    REAL *end;              /* where the buffers end */
+    fastgru_barrier *ready; /* of the members who sum over the same rows */
 } backward_pass;
 
-INLINE int copies_inputs(const shape *s) { return places_of(s) || s->input_copies; }
+/* Whether a chunk's rows of x, of h and of r * h are copied: where they are not at one stride, or have dropout. */
+INLINE int copies_inputs(const shape *s) {
+    return places_of(s) || s->input_copies || (s->schedule && parts_of(s) > 1);
+}
 INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
+INLINE int copies_resets(const shape *s) {
+    return resets_before(s) && s->schedule && parts_of(s) > 1;
+}
+
+INLINE ptrdiff_t kernel_size(const shape *s) { return gates_of(s) * s->units * s->inputs; }
+INLINE ptrdiff_t recurrent_kernel_size(const shape *s) { return gates_of(s) * s->units * s->units; }
 
 static REAL *lay_out_operands(operands *o, const shape *s, ptrdiff_t row_count, REAL *buffer) {
     const int tiles = chunks_use_tiles(s);
@@ -147,6 +164,19 @@ static REAL *lay_out_operands(operands *o, const shape *s, ptrdiff_t row_count, 
     return buffer;
 }
 
+static REAL *lay_out_area(backward_pass *b, const shape *s, REAL *buffer) {
+    const ptrdiff_t chunk = rows_in_a_chunk(s, parts_of(s) * rows_at_a_time(s));
+    const ptrdiff_t hs = stride_of_units(s);
+    const ptrdiff_t inputs = maximum(1, s->input_copies), states = maximum(1, s->state_copies);
+    b->derivatives = take(&buffer, chunk * derivatives_stride(s));
+    b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
+    b->befores = take(&buffer, copies_states(s) ? chunk * states * hs : 0);
+    b->resets = take(&buffer, copies_resets(s) ? chunk * hs : 0);
+    b->dx = take(&buffer, copies_inputs(s) ? chunk * row_stride(s->inputs) : 0);
+    b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
+    return buffer;
+}
+
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REAL *buffer) {
     const int by_chunk = chunks_use_tiles(s), by_step = steps_use_tiles(s);
@@ -158,19 +188,18 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
     for (int g = groups_of_w(s, groups); g-- > 0;)
         b->w_transposed[g] = take(&buffer, right_size(by_chunk, groups[g].count * h, s->inputs));
     b->candidate_transposed = take(&buffer, resets_before(s) ? right_size(by_step, h, h) : 0);
-    b->derivatives = take(&buffer, chunk * derivatives_stride(s));
-    const ptrdiff_t inputs = maximum(1, s->input_copies), states = maximum(1, s->state_copies);
-    b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
-    b->befores = take(&buffer, copies_states(s) ? chunk * states * stride_of_units(s) : 0);
     operands o;
     b->operands_size = lay_out_operands(&o, s, chunk, buffer) - buffer;
     b->operands = take(&buffer, threads * b->operands_size);
-    b->dx = take(&buffer, copies_inputs(s) ? chunk * row_stride(s->inputs) : 0);
+    b->area_size = lay_out_area(b, s, buffer) - buffer;
+    b->areas = take(&buffer, (parts_at_once(s, threads) ? parts_of(s) : 1) * b->area_size);
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
     b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);
-    b->scratch = take(&buffer, chunks_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
-    b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
+    b->scratch = take(&buffer, by_chunk ? threads * SPLIT_SCRATCH : 0);
+    for (int n = 1; n < parts_of(s); n++)
+        b->parts[n] = (sums){take(&buffer, kernel_size(s)), take(&buffer, recurrent_kernel_size(s)),
+                             take(&buffer, biases_of(s) * s->units)};
     return buffer;
 }
 

@@ -35,13 +35,13 @@ static stacked transposes(const shape *s, const fastgru_weights *w, blocks group
 }
 
 /* The member's columns of the transposes of U and W, as right-hand sides of the products that give dh and dx. */
-static void prepare_weights(const backward_pass *b, const share *part) {
+static void prepare_weights(const backward_pass *b, int member, int members) {
     const shape *s = b->shape;
     const fastgru_weights *u = &b->args->recurrent, *w = &b->args->kernel;
     const int by_step = steps_use_tiles(s);
     blocks groups[MOST_BLOCKS];
     ptrdiff_t first, last;
-    part_of(s->units, PLAIN * LANES, part->member, part->members, &first, &last);
+    part_of(s->units, PLAIN * LANES, member, members, &first, &last);
     for (int g = groups_of_u(s, groups); g-- > 0;) {
         const stacked m = transposes(s, u, groups[g], gate_of_u);
         transpose_weights(&m, by_step, first, last, b->u_transposed[g]);
@@ -50,7 +50,7 @@ static void prepare_weights(const backward_pass *b, const share *part) {
         const stacked m = transposes(s, u, (blocks){DN, 1}, gate_of_u);
         transpose_weights(&m, by_step, first, last, b->candidate_transposed);
     }
-    part_of(s->inputs, PLAIN * LANES, part->member, part->members, &first, &last);
+    part_of(s->inputs, PLAIN * LANES, member, members, &first, &last);
     for (int g = b->args->dx ? groups_of_w(s, groups) : 0; g-- > 0;) {
         const stacked m = transposes(s, w, groups[g], gate_of_w);
         transpose_weights(&m, chunks_use_tiles(s), first, last, b->w_transposed[g]);
@@ -59,31 +59,61 @@ static void prepare_weights(const backward_pass *b, const share *part) {
 
 /* ---- a chunk's products ---- */
 
-/* Steps whose derivatives are at hand. */
+/* Steps whose derivatives are at hand, and some of the rows at work. */
 typedef struct {
-    ptrdiff_t first_step, end, row_count;
+    ptrdiff_t first_step, end, first_row, last_row;
+    ptrdiff_t row_count; /* in all steps */
     int accumulate;
 } chunk;
 
+static chunk chunk_of(const shape *s, ptrdiff_t first_step, ptrdiff_t end, ptrdiff_t first_row,
+                      ptrdiff_t last_row) {
+    return (chunk){
+        first_step, end, first_row, last_row, rows_between(s, first_row, last_row, first_step, end),
+        0};
+}
+
+/* A chunk's rows of an array that has one for each of the rows at work. */
+static rows rows_of_chunk(const backward_pass *b, const chunk *c, const REAL *from,
+                          ptrdiff_t stride) {
+    from += (c->first_row - b->first_row) * stride;
+    if (b->shape->schedule) return rows_at(from, stride); /* all of them */
+    return rows_of_steps(from, c->last_row - c->first_row, stride,
+                         (b->last_row - b->first_row) * stride);
+}
+
 /* Rows [first, last) of a chunk: row i of step t is its n-th. */
-#define FOR_EACH_ROW(s, c, first, last, t, i, n)                                                   \
+#define FOR_EACH_ROW(b, c, first, last, t, i, n)                                                   \
     for (ptrdiff_t t = (c)->first_step, n = 0; t < (c)->end; t++)                                  \
-        for (ptrdiff_t i = 0; i < rows_in(s, t); i++, n++)                                         \
+        for (ptrdiff_t i = (c)->first_row, i_end = minimum((c)->last_row, rows_in((b)->shape, t)); \
+             i < i_end; i++, n++)                                                                  \
             if (n < (first) || n >= (last)) continue;                                              \
             else
+
+/* The cache's rows of a step, from row 0 on. */
+INLINE const REAL *cached_at(const backward_pass *b, ptrdiff_t first_step, ptrdiff_t t) {
+    const shape *s = b->shape;
+    if (!b->again) return b->cache + offset_of(s, t) * cached_row(s);
+    const ptrdiff_t before = rows_between(s, b->first_row, b->last_row, first_step, t);
+    return b->cache + (before - b->first_row) * cached_row(s);
+}
 
 /* Rows [first, last) of x and of the states, copied where they are scattered, and scaled. */
 static void copy_rows(const backward_pass *b, const chunk *c, ptrdiff_t first, ptrdiff_t last) {
     const shape *s = b->shape;
     const ptrdiff_t stride = row_stride(s->inputs), hs = b->units_stride;
     const int inputs = (int)maximum(1, s->input_copies), states = (int)maximum(1, s->state_copies);
-    FOR_EACH_ROW(s, c, first, last, t, i, n) {
+    FOR_EACH_ROW(b, c, first, last, t, i, n) {
         if (copies_inputs(s))
             copy_input(&b->args->forward, t, i, stride, b->inputs + n * inputs * stride);
         for (int k = 0; copies_states(s) && k < states; k++)
             copy_scaled(b->states + (states_before(s, t) + i) * hs,
                         dropout_of(s, b->args->forward.state_dropout, k, s->units, i), s->units,
                         b->befores + (n * states + k) * hs);
+        if (copies_resets(s))
+            memcpy(b->resets + n * hs,
+                   cached_at(b, c->first_step, t) + i * cached_row(s) + CACHED_Q * hs,
+                   (size_t)hs * sizeof(REAL));
     }
 }
 
@@ -94,17 +124,31 @@ static rows rows_of_inputs(const backward_pass *b, const chunk *c, int copy) {
     const ptrdiff_t stride = row_stride(s->inputs);
     const REAL *x = f->x;
     if (copies_inputs(s))
-        return rows_at(b->inputs + copy * stride, maximum(1, s->input_copies) * stride);
+        return rows_of_chunk(b, c, b->inputs + copy * stride, maximum(1, s->input_copies) * stride);
     if (s->schedule) return rows_at(x + offset_of(s, c->first_step) * f->x_step, f->x_step);
-    return rows_of_steps(x + c->first_step * f->x_step, s->batch, f->x_batch, f->x_step);
+    return rows_of_steps(x + c->first_step * f->x_step + c->first_row * f->x_batch,
+                         c->last_row - c->first_row, f->x_batch, f->x_step);
 }
 
 /* And of the states before. */
 static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
     const shape *s = b->shape;
     const ptrdiff_t hs = b->units_stride;
-    if (copies_states(s)) return rows_at(b->befores + copy * hs, maximum(1, s->state_copies) * hs);
-    return rows_at(b->states + states_before(s, c->first_step) * hs, hs);
+    if (copies_states(s))
+        return rows_of_chunk(b, c, b->befores + copy * hs, maximum(1, s->state_copies) * hs);
+    return rows_of_steps(b->states + (states_before(s, c->first_step) + c->first_row) * hs,
+                         c->last_row - c->first_row, hs, s->batch * hs);
+}
+
+/* GRU, reset before: and of r * h. */
+static rows rows_of_resets(const backward_pass *b, const chunk *c) {
+    const shape *s = b->shape;
+    const ptrdiff_t hs = b->units_stride, stride = cached_row(s);
+    if (copies_resets(s)) return rows_of_chunk(b, c, b->resets, hs);
+    const REAL *from = cached_at(b, c->first_step, c->first_step) + CACHED_Q * hs;
+    if (b->again || s->schedule) return rows_of_chunk(b, c, from + b->first_row * stride, stride);
+    return rows_of_steps(from + c->first_row * stride, c->last_row - c->first_row, stride,
+                         s->batch * stride);
 }
 
 /* The weights' gradients are sums over the rows of a chunk: A^T D, where A is x or h; transposed, D^T A. Each member makes
@@ -114,8 +158,8 @@ INLINE int derivatives_are_left(const shape *s) { return s->transposes_gradients
 
 static void part_of_left(const shape *s, const share *part, ptrdiff_t columns, ptrdiff_t *first,
                          ptrdiff_t *last) {
-    part_of(columns, chunks_use_tiles(s) ? TILE_DEPTH : MOST_ROWS, part->member, part->members,
-            first, last);
+    part_of(columns, chunks_use_tiles(s) ? TILE_DEPTH : MOST_ROWS, part->peer, part->peers, first,
+            last);
 }
 
 /* The member's columns of some rows, as the left operand; or all, as the right one. */
@@ -129,31 +173,32 @@ static void prepare_operand(const shape *s, const share *part, int left, rows fr
     else pack_rows(&from, 0, row_count, last - first, to, row_count);
 }
 
-static operands prepare_chunk(backward_pass *b, const share *part, const chunk *c) {
+/* The chunk's rows that have to be copied, by all who share it. */
+static void copy_chunk(const backward_pass *b, const share *part, const chunk *c) {
+    const shape *s = b->shape;
+    if (!copies_inputs(s) && !copies_states(s) && !copies_resets(s)) return;
+    ptrdiff_t first, last;
+    part_of(c->row_count, 1, part->peer, part->peers, &first, &last);
+    copy_rows(b, c, first, last);
+    fastgru_wait(b->ready, part->peers);
+}
+
+static operands prepare_chunk(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, total = c->row_count;
     const int left = derivatives_are_left(s);
     operands o;
     lay_out_operands(&o, s, total, b->operands + part->member * b->operands_size);
-    if (copies_inputs(s) || copies_states(s)) {
-        ptrdiff_t first, last;
-        part_of(total, 1, part->member, part->members, &first, &last);
-        copy_rows(b, c, first, last);
-        fastgru_wait(&b->ready, part->members);
-    }
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        prepare_operand(s, part, left, rows_at(b->derivatives + groups[g].first * h, b->stride),
-                        total, groups[g].count * h, o.derivatives[g]);
+        prepare_operand(s, part, left,
+                        rows_of_chunk(b, c, b->derivatives + groups[g].first * h, b->stride), total,
+                        groups[g].count * h, o.derivatives[g]);
     for (int k = 0; k < maximum(1, s->input_copies); k++)
         prepare_operand(s, part, !left, rows_of_inputs(b, c, k), total, s->inputs, o.inputs[k]);
     for (int k = 0; k < maximum(1, s->state_copies); k++)
         prepare_operand(s, part, !left, rows_of_befores(b, c, k), total, h, o.befores[k]);
-    if (resets_before(s)) {
-        const ptrdiff_t at = offset_of(s, c->first_step) - offset_of(s, b->cached_from);
-        const REAL *resets = b->cache + at * cached_row(s) + CACHED_Q * b->units_stride;
-        prepare_operand(s, part, !left, rows_at(resets, cached_row(s)), total, h, o.resets);
-    }
+    if (resets_before(s)) prepare_operand(s, part, !left, rows_of_resets(b, c), total, h, o.resets);
     return o;
 }
 
@@ -184,7 +229,7 @@ static void sum_over_rows(const backward_pass *b, const share *part, const chunk
 }
 
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c,
-                             const operands *o) {
+                             const operands *o, const sums *to) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units;
     blocks groups[MOST_BLOCKS];
@@ -198,25 +243,24 @@ static void weight_gradients(const backward_pass *b, const share *part, const ch
         REAL *before = resets_before(s) && of_u == N
                            ? o->resets
                            : o->befores[s->state_copies > 1 && of_u >= 0 ? of_u : 0];
-        if (of_w >= 0) sum_over_rows(b, part, c, x, s->inputs, d, columns, of_w, b->args->dkernel);
-        if (of_u >= 0) sum_over_rows(b, part, c, before, h, d, columns, of_u, b->args->drecurrent);
+        if (of_w >= 0) sum_over_rows(b, part, c, x, s->inputs, d, columns, of_w, to->dkernel);
+        if (of_u >= 0) sum_over_rows(b, part, c, before, h, d, columns, of_u, to->drecurrent);
     }
 }
 
-static void bias_gradients(const backward_pass *b, const share *part, const chunk *c) {
+static void bias_gradients(const backward_pass *b, const share *part, const chunk *c, REAL *dbias) {
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, gates = gates_of(s);
-    const REAL *to_w = b->derivatives + (s->cell == FASTGRU_GRU ? DZ : 0) * h;
-    REAL *dbias = b->args->dbias;
+    const ptrdiff_t to_w = (s->cell == FASTGRU_GRU ? DZ : 0) * h;
+    const rows d = rows_of_chunk(b, c, b->derivatives, b->stride);
     ptrdiff_t first, last;
     if (!dbias) return;
-    part_of(h, LANES, part->member, part->members, &first, &last);
+    part_of(h, LANES, part->peer, part->peers, &first, &last);
     for (int g = 0; g < gates; g++)
-        add_rows(to_w + g * h + first, b->stride, c->row_count, last - first,
+        add_rows(&d, to_w + g * h + first, c->row_count, last - first,
                  dbias + place_of_gate(s, g) * h + first);
     if (s->cell != FASTGRU_GRU || !s->reset_after) return;
-    add_rows(b->derivatives + DQ * h + first, b->stride, c->row_count, last - first,
-             dbias + 5 * h + first);
+    add_rows(&d, DQ * h + first, c->row_count, last - first, dbias + 5 * h + first);
 }
 
 /* Rows [first, last) of a product into dx, each times its dropout; zeros in the steps around that don't count. */
@@ -226,7 +270,7 @@ static void scatter_inputs(const backward_pass *b, const chunk *c, ptrdiff_t fir
     const fastgru_backward *args = b->args;
     const ptrdiff_t width = s->inputs, stride = row_stride(width), dx_step = args->dx_step;
     const size_t bytes = (size_t)width * sizeof(REAL);
-    FOR_EACH_ROW(s, c, first, last, t, i, n) {
+    FOR_EACH_ROW(b, c, first, last, t, i, n) {
         const REAL *from = b->dx + n * stride;
         const REAL *factor = dropout_of(s, args->forward.input_dropout, copy, width, i);
         REAL *dx = (REAL *)args->dx + place_in(s, t, i, args->dx_batch, dx_step);
@@ -253,9 +297,11 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
         const rows from = rows_at(b->derivatives + groups[g].first * s->units, b->stride);
         const rows to = !in_place     ? rows_at(b->dx, row_stride(s->inputs))
                         : s->schedule ? rows_at(dx, args->dx_step)
-                                      : rows_of_steps(dx, s->batch, args->dx_batch, args->dx_step);
+                                      : rows_of_steps(dx + c->first_row * args->dx_batch,
+                                                      c->last_row - c->first_row, args->dx_batch,
+                                                      args->dx_step);
         ptrdiff_t first, last;
-        part_of(c->row_count, tiles ? TILE_DEPTH : MOST_ROWS, part->member, part->members, &first,
+        part_of(c->row_count, tiles ? TILE_DEPTH : MOST_ROWS, part->peer, part->peers, &first,
                 &last);
         multiply_ready(
             &(packed_product){

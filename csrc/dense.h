@@ -121,7 +121,8 @@ static void dense_backward(const fastgru_dense *d) {
     });
     if (!d->dbias) return;
     memset(d->dbias, 0, (size_t)d->units * sizeof(REAL));
-    add_rows(b.before, d->units, d->rows, d->units, d->dbias);
+    const rows before = rows_at(b.before, d->units);
+    add_rows(&before, 0, d->rows, d->units, d->dbias);
 }
 
 #endif

@@ -30,10 +30,11 @@ struct forward_pass {
     REAL *reset_state;       /* ... and r * h, times its dropout */
     REAL *states, *c_states; /* training: all of them, in the cache; else NULL */
     REAL *cache;             /* rows from step cached_from on, or NULL */
-    ptrdiff_t cached_from;
-    int recomputes; /* the states are known: only the cache's rows are made */
+    ptrdiff_t cached_from, cached_first,
+        cached_last; /* recomputing: rows of these steps and rows */
+    int recomputes;  /* the states are known: only the cache's rows are made */
     finish_function *finish;
-    fastgru_barrier ready; /* with the units split: all have made their units of the step */
+    fastgru_barrier *ready; /* with the units split: all have made their units of the step */
 };
 
 /* Rows whose input projections are made together: enough for a product to run at full speed, few enough to stay in

@@ -125,7 +125,7 @@ static void step_reset_before(forward_pass *f, const step *t) {
                        units * 2, (unit + units) * 2);
         reset_units(f, t, unit, units / LANES);
     }
-    if (t->part->units_split) fastgru_wait(&f->ready, t->part->members);
+    if (t->part->units_split) fastgru_wait(f->ready, t->part->members);
     for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most * PLAIN) {
         const ptrdiff_t units = minimum(most * PLAIN, last - unit);
         multiply_state(f, t, f->reset_state, 0, f->u_candidate, PLAIN, unit, units, unit + units);

@@ -73,7 +73,7 @@ static void gather_inputs(forward_pass *f, const share *part, const chunk_part *
             copy_input(f->args, t, first + i, f->inputs_stride, to + i * width);
         to += maximum(0, last - first) * width;
     }
-    if (part->units_split) fastgru_wait(&f->ready, part->members);
+    if (part->units_split) fastgru_wait(f->ready, part->members);
 }
 
 /* The member's rows of x, where a product finds them: gathered, if need be. */

@@ -61,7 +61,7 @@ static void split_rows(const rows *a, ptrdiff_t first, ptrdiff_t last, ptrdiff_t
 }
 
 /* Lines of 16 columns, from a matrix whose rows, 32 of them, go along the depth. */
-static void split_columns(const REAL *const from[TILE_DEPTH], ptrdiff_t column, ptrdiff_t columns,
+static void split_columns(REAL *const from[TILE_DEPTH], ptrdiff_t column, ptrdiff_t columns,
                           int transposed, REAL *to) {
     vec block[2][LANES];
     for (int half = 0; half < 2; half++) {
@@ -80,8 +80,8 @@ static void split_lines(const rows *from, ptrdiff_t first, ptrdiff_t last, ptrdi
                         int transposed, REAL *to, ptrdiff_t total) {
     const ptrdiff_t tile = pieces_size(TILE_LINES, total);
     for (ptrdiff_t k = first; k < last; k += TILE_DEPTH) {
-        const REAL *lines[TILE_DEPTH];
-        for (int i = 0; i < TILE_DEPTH; i++) lines[i] = k + i < last ? row(from, k + i) : NULL;
+        REAL *lines[TILE_DEPTH] = {0};
+        point_to_rows(from, k, minimum(TILE_DEPTH, last - k), lines);
         for (ptrdiff_t j = 0; j < columns; j += TILE_LINES)
             split_columns(lines, j, columns, transposed,
                           to + j / TILE_LINES * tile + k / TILE_DEPTH * SPLIT_SIZE);

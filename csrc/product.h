@@ -75,6 +75,16 @@ INLINE REAL *row(const rows *m, ptrdiff_t i) {
     return m->data + i / m->inner * m->outer + i % m->inner * m->stride;
 }
 
+/* Pointers to rows that follow each other: a division for each would show. */
+INLINE void point_to_rows(const rows *m, ptrdiff_t first, ptrdiff_t count, REAL **to) {
+    REAL *at = row(m, first);
+    for (ptrdiff_t n = 0, i = first < m->inner ? first : first % m->inner; n < count; n++) {
+        to[n] = at;
+        at += ++i == m->inner ? m->outer - (m->inner - 1) * m->stride : m->stride;
+        if (i == m->inner) i = 0;
+    }
+}
+
 /* Where a tile finds A: rows anywhere, rows at one stride (more of them can be addressed), its transpose's lines, or rows
  * anywhere of which each vector of a panel has its own (gates that read states of their own). */
 enum { ANYWHERE, STRIDED, TRANSPOSED, GATED };
@@ -256,8 +266,8 @@ static void pack_lines(const rows *a, ptrdiff_t first, ptrdiff_t last, ptrdiff_t
     enum { AT_ONCE = 16 }; /* rows that stay in L1 */
     for (ptrdiff_t i = first; i < last; i += AT_ONCE) {
         const ptrdiff_t count = minimum(AT_ONCE, last - i);
-        const REAL *from[AT_ONCE];
-        for (ptrdiff_t n = 0; n < count; n++) from[n] = row(a, i + n);
+        REAL *from[AT_ONCE];
+        point_to_rows(a, i, count, from);
         for (ptrdiff_t j = 0; j < columns; j += MOST_ROWS) {
             const ptrdiff_t width = minimum(columns - j, MOST_ROWS);
             REAL *panel = to + j * total + i * MOST_ROWS;
@@ -423,11 +433,17 @@ static void multiply_packed(const packed_product *m) {
     }
 }
 
-/* to[j] += the sum of column j over some rows: a bias' gradient. */
-static void add_rows(const REAL *from, ptrdiff_t stride, ptrdiff_t row_count, ptrdiff_t columns,
+/* to[j] += the sum over some rows of column first + j: a bias' gradient. */
+static void add_rows(const rows *from, ptrdiff_t first, ptrdiff_t row_count, ptrdiff_t columns,
                      REAL *to) {
-    for (ptrdiff_t i = 0; i < row_count; i++)
-        for (ptrdiff_t j = 0; j < columns; j++) to[j] += from[i * stride + j];
+    enum { AT_ONCE = 16 };
+    for (ptrdiff_t i = 0; i < row_count; i += AT_ONCE) {
+        REAL *line[AT_ONCE];
+        const ptrdiff_t count = minimum(AT_ONCE, row_count - i);
+        point_to_rows(from, i, count, line);
+        for (ptrdiff_t n = 0; n < count; n++)
+            for (ptrdiff_t j = 0; j < columns; j++) to[j] += line[n][first + j];
+    }
 }
 
 #endif

@@ -73,7 +73,7 @@ static void carry_back(const backward_pass *b, const back_step *t, int accumulat
 }
 
 static void wait_for_units(backward_pass *b, const share *part) {
-    if (part->units_split) fastgru_wait(&b->ready, part->members);
+    if (part->units_split) fastgru_wait(b->ready, part->members);
 }
 
 /* dh += the gradients of all outputs that showed the step's state: those of the gap after it too. */
@@ -100,11 +100,12 @@ static back_step begin_back_step(const backward_pass *b, const share *part, ptrd
     const ptrdiff_t hs = b->units_stride, offset = offset_of(s, i);
     back_step t = {.part = part, .index = i, .first = part->first_row};
     t.last = last_row_in(s, part, i);
-    t.cache = b->cache + (offset - offset_of(s, b->cached_from)) * cached_row(s);
+    t.cache = cached_at(b, chunk_first, i);
     t.before = b->states + states_before(s, i) * hs;
     t.after = b->states + (s->batch + offset) * hs;
     if (b->c_states) t.c_before = b->c_states + states_before(s, i) * hs;
-    t.derivatives = b->derivatives + (offset - offset_of(s, chunk_first)) * b->stride;
+    const ptrdiff_t done = rows_between(s, b->first_row, b->last_row, chunk_first, i);
+    t.derivatives = b->derivatives + (done - b->first_row) * b->stride;
     if (!b->args->dy) return t;
     if (places_of(s)) {
         collect_outputs(b, &t, places_of(s) + offset);
@@ -118,38 +119,120 @@ static back_step begin_back_step(const backward_pass *b, const share *part, ptrd
 /* ---- the pass ---- */
 
 /* One member's part of a chunk: first the steps, then the products over their rows. */
-static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptrdiff_t end) {
-    const int members = part->members;
+static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptrdiff_t end,
+                       int accumulate) {
+    const shape *s = b->shape;
     if (b->again) {
+        b->again->cached_from = first;
         run_steps(b->again, part, first, end);
-        fastgru_wait(&b->ready, members);
+        fastgru_wait(b->ready, part->peers);
     }
     for (ptrdiff_t i = end - 1; i >= first; i--) {
         const back_step t = begin_back_step(b, part, i, first);
         step_back(b, &t);
     }
-    fastgru_wait(&b->ready, members);
-    const chunk c = {first, end, offset_of(b->shape, end) - offset_of(b->shape, first),
-                     end < step_count(b->shape)};
-    const operands o = prepare_chunk(b, part, &c);
-    weight_gradients(b, part, &c, &o);
-    bias_gradients(b, part, &c);
-    input_gradients(b, part, &c);
-    fastgru_wait(&b->ready, members);
+    fastgru_wait(b->ready, part->peers);
+    const chunk all = chunk_of(s, first, end, b->first_row, b->last_row);
+    copy_chunk(b, part, &all);
+    for (int n = 0; n < parts_of(s); n++) {
+        chunk c = chunk_of(s, first, end, row_of_part(s, n, parts_of(s)),
+                           row_of_part(s, n + 1, parts_of(s)));
+        if (c.first_row < b->first_row || c.last_row > b->last_row) continue;
+        c.accumulate = accumulate;
+        const operands o = prepare_chunk(b, part, &c);
+        weight_gradients(b, part, &c, &o, &b->parts[n]);
+        bias_gradients(b, part, &c, b->parts[n].dbias);
+    }
+    input_gradients(b, part, &all);
+    fastgru_wait(b->ready, part->peers);
+}
+
+/* What all members share, and where they wait for each other: all, or those of a part. */
+typedef struct {
+    backward_pass pass;
+    forward_pass again;
+    fastgru_barrier all, of_part[MOST_PARTS], of_steps;
+} backward_job;
+
+/* What chunks add to; and, where there are none, what they never reach. */
+static void clear_sums(const shape *s, const sums *to, int all) {
+    if (to->dbias) memset(to->dbias, 0, (size_t)(biases_of(s) * s->units) * sizeof(REAL));
+    if (!all) return;
+    memset(to->dkernel, 0, (size_t)kernel_size(s) * sizeof(REAL));
+    memset(to->drecurrent, 0, (size_t)recurrent_kernel_size(s) * sizeof(REAL));
+}
+
+/* The first step of the chunk that ends where `end` says. It has so many rows of one part; where rows are the same in all
+ * steps, of the first one, so that it does not depend on how many parts are at work. */
+static ptrdiff_t chunk_begin(const backward_pass *b, ptrdiff_t end) {
+    const shape *s = b->shape;
+    const ptrdiff_t first_row = s->schedule ? b->first_row : 0;
+    const ptrdiff_t last_row = s->schedule ? b->last_row : row_of_part(s, 1, parts_of(s));
+    ptrdiff_t first = end - 1;
+    while (first > 0 && rows_between(s, first_row, last_row, first - 1, end) <= rows_at_a_time(s))
+        first--;
+    return first;
+}
+
+/* The member's share of some parts of the rows: chunks of their steps, from the last one in which they have rows. */
+static void parts_back(backward_job *job, int first_part, int end_part, int member, int members) {
+    const shape *s = job->pass.shape;
+    const int at_once = parts_at_once(s, members);
+    backward_pass b = job->pass;
+    forward_pass again = job->again;
+    b.first_row = row_of_part(s, first_part, parts_of(s));
+    b.last_row = row_of_part(s, end_part, parts_of(s));
+    b.ready = &job->of_part[first_part];
+    lay_out_area(&b, s, b.areas + (at_once ? first_part : 0) * b.area_size);
+    if (s->recompute) {
+        again.cached_first = b.first_row;
+        again.cached_last = b.last_row;
+        again.cache = b.made_again;
+        b.cache = b.made_again;
+        b.again = &again;
+    }
+    const share part = share_of_rows(s, b.first_row, b.last_row, first_part, member, members);
+    ptrdiff_t end = step_count(s), first;
+    while (end > 0 && rows_in(s, end - 1) <= b.first_row) end--;
+    for (int n = first_part; n < end_part; n++)
+        if (part.peer == 0) clear_sums(s, &b.parts[n], end == 0);
+    for (const ptrdiff_t last = end; end > 0; end = first) {
+        first = chunk_begin(&b, end);
+        chunk_back(&b, &part, first, end, end < last);
+    }
+}
+
+/* The caller's sums receive those of the second part: the member's piece of each. */
+static void add_parts(const backward_pass *b, int member, int members) {
+    const shape *s = b->shape;
+    const sums *to = &b->parts[0], *from = &b->parts[1];
+    const ptrdiff_t sizes[] = {kernel_size(s), recurrent_kernel_size(s),
+                               to->dbias ? biases_of(s) * s->units : 0};
+    REAL *const sum[] = {to->dkernel, to->drecurrent, to->dbias};
+    const REAL *const more[] = {from->dkernel, from->drecurrent, from->dbias};
+    for (int n = 0; n < 3; n++) {
+        ptrdiff_t first, last;
+        part_of(sizes[n], LANES, member, members, &first, &last);
+        for (ptrdiff_t j = first; j < last; j++) sum[n][j] += more[n][j];
+    }
 }
 
 static void backward_task(void *context, int member, int members) {
-    backward_pass *shared = context;
-    const shape *s = shared->shape;
-    const share part = share_of(s, member, members);
+    backward_job *job = context;
+    const shape *s = job->pass.shape;
+    const int parts = parts_of(s);
     const float_mode mode = flush_denormals();
-    prepare_weights(shared, &part);
-    fastgru_wait(&shared->ready, members);
-    for (ptrdiff_t end = step_count(s), first; end > 0; end = first) {
-        first = chunk_start(s, end, rows_at_a_time(s));
-        if (shared->again && member == 0) shared->cached_from = shared->again->cached_from = first;
-        if (shared->again) fastgru_wait(&shared->ready, members);
-        chunk_back(shared, &part, first, end);
+    prepare_weights(&job->pass, member, members);
+    fastgru_wait(&job->all, members);
+    if (parts_at_once(s, members)) {
+        const int n = member * parts / members;
+        parts_back(job, n, n + 1, member, members);
+    } else if (s->schedule) {
+        for (int n = 0; n < parts; n++) parts_back(job, n, n + 1, member, members);
+    } else parts_back(job, 0, parts, member, members);
+    if (parts > 1) {
+        fastgru_wait(&job->all, members);
+        add_parts(&job->pass, member, members);
     }
     restore_mode(mode);
 }
@@ -157,6 +240,7 @@ static void backward_task(void *context, int member, int members) {
 static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     const shape *s = &args->forward.shape;
     backward_pass b = {.args = args, .shape = s, .cache = args->forward.cache};
+    b.parts[0] = (sums){args->dkernel, args->drecurrent, args->dbias};
     b.units_stride = stride_of_units(s);
     b.steps_use_tiles = steps_use_tiles(s);
     b.stride = derivatives_stride(s);
@@ -168,25 +252,9 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     return b;
 }
 
-/* The forward pass that makes a chunk's rows of the cache again, from the states that were kept. */
-static forward_pass begin_again(backward_pass *b, int threads) {
-    forward_pass f = begin_forward(&b->args->forward, threads, b->end);
-    f.recomputes = 1;
-    f.cache = b->made_again;
-    b->cache = b->made_again;
-    return f;
-}
-
-/* What chunks add to, or never reach: the bias' gradient; the weights', where no step counts; dx of rows without steps. */
-static void clear_gradients(const fastgru_backward *args) {
+/* dx of rows without steps, which no chunk reaches. */
+static void clear_inputs(const fastgru_backward *args) {
     const shape *s = &args->forward.shape;
-    const size_t h = (size_t)s->units, gates = (size_t)gates_of(s);
-    const int both = s->cell == FASTGRU_GRU && s->reset_after;
-    if (args->dbias) memset(args->dbias, 0, gates * h * (both ? 2 : 1) * sizeof(REAL));
-    if (total_rows(s) == 0) {
-        memset(args->dkernel, 0, gates * h * (size_t)s->inputs * sizeof(REAL));
-        memset(args->drecurrent, 0, gates * h * h * sizeof(REAL));
-    }
     if (!places_of(s) || !args->dx) return;
     const ptrdiff_t some = step_count(s) ? rows_in(s, 0) : 0;
     for (ptrdiff_t i = some; i < s->batch; i++)
@@ -198,21 +266,21 @@ static void clear_gradients(const fastgru_backward *args) {
 static void backward(const fastgru_backward *args) {
     const shape *s = &args->forward.shape;
     const int threads = threads_for(s, args->threads);
-    backward_pass b = begin_backward(args, threads);
-    forward_pass again;
+    backward_job job = {.pass = begin_backward(args, threads)};
     if (s->recompute) {
-        again = begin_again(&b, threads);
-        b.again = &again;
+        job.again = begin_forward(&args->forward, threads, job.pass.end);
+        job.again.recomputes = 1;
+        job.again.ready = &job.of_steps;
     }
-    clear_gradients(args);
-    fastgru_run_team(threads, backward_task, &b);
+    clear_inputs(args);
+    fastgru_run_team(threads, backward_task, &job);
     /* z's and r's two biases enter as a sum: their gradients are the same. */
     REAL *dbias = args->dbias;
     if (dbias && s->cell == FASTGRU_GRU && s->reset_after)
         memcpy(dbias + 3 * s->units, dbias, (size_t)(2 * s->units) * sizeof(REAL));
     for (ptrdiff_t i = 0; i < s->batch; i++) {
-        if (args->dh0) save_state(s, i, b.dh + i * b.units_stride, args->dh0);
-        if (args->dc0) save_state(s, i, b.dc + i * b.units_stride, args->dc0);
+        if (args->dh0) save_state(s, i, job.pass.dh + i * job.pass.units_stride, args->dh0);
+        if (args->dc0) save_state(s, i, job.pass.dc + i * job.pass.units_stride, args->dc0);
     }
 }
 

@@ -71,7 +71,7 @@ static void drop_state(forward_pass *f, const step *t) {
             copy_scaled(t->before + i * hs + first,
                         dropout_of(s, f->args->state_dropout, c, s->units, i) + first, count,
                         f->dropped + (i * s->state_copies + c) * hs + first);
-    if (t->part->units_split) fastgru_wait(&f->ready, t->part->members);
+    if (t->part->units_split) fastgru_wait(f->ready, t->part->members);
 }
 
 /* Units whose panels one call of the product takes: several panels for one or two rows. */
@@ -128,7 +128,11 @@ static step begin_step(const forward_pass *f, const share *part, ptrdiff_t i,
     t.after = f->recomputes ? f->state[0] : f->states ? f->states + after : f->state[(i + 1) % 2];
     t.c_before = f->c_states ? f->c_states + before : f->c_state;
     t.c_after = f->c_states && !f->recomputes ? f->c_states + after : f->c_state;
-    if (f->cache) t.cache = f->cache + (offset - offset_of(s, f->cached_from)) * cached_row(s);
+    const ptrdiff_t cached =
+        f->recomputes
+            ? rows_between(s, f->cached_first, f->cached_last, f->cached_from, i) - f->cached_first
+            : offset;
+    if (f->cache) t.cache = f->cache + cached * cached_row(s);
     if (f->recomputes || !f->args->y) return t;
     t.y = f->args->y;
     t.y_batch = f->args->y_batch;
@@ -159,7 +163,7 @@ static void run_steps(forward_pass *f, const share *part, ptrdiff_t first, ptrdi
         else step_in_one_product(f, &t);
         if (t.places) fill_gaps(f, &t);
         projected += maximum(0, t.last - t.first) * width;
-        if (part->units_split) fastgru_wait(&f->ready, part->members);
+        if (part->units_split) fastgru_wait(f->ready, part->members);
     }
 }
 
@@ -193,6 +197,8 @@ static void forward(const fastgru_forward *args) {
     const shape *s = &args->shape;
     const int threads = threads_for(s, args->threads);
     forward_pass f = begin_forward(args, threads, args->workspace);
+    fastgru_barrier ready = {0};
+    f.ready = &ready;
     load_states(s, args->h0, f.states ? f.states : f.state[0]);
     if (s->cell == FASTGRU_LSTM) load_states(s, args->c0, f.c_states ? f.c_states : f.c_state);
     fastgru_run_team(threads, forward_task, &f);

@@ -13,6 +13,10 @@ enum { I_GATE, F, G, O, LSTM_GATES }; /* an LSTM's */
 INLINE int gates_of(const shape *s) {
     return s->cell == FASTGRU_GRU ? 3 : s->cell == FASTGRU_LSTM ? 4 : 1;
 }
+/* Rows of H in a bias: reset after, a GRU's recurrent kernel has biases of its own. */
+INLINE int biases_of(const shape *s) {
+    return s->cell == FASTGRU_GRU && s->reset_after ? 2 * gates_of(s) : gates_of(s);
+}
 INLINE int resets_before(const shape *s) { return s->cell == FASTGRU_GRU && !s->reset_after; }
 /* Where among the gates of biases and gradients one stands. */
 INLINE int place_of_gate(const shape *s, int gate) {

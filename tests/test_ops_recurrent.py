@@ -35,13 +35,13 @@ from fastgru.activations import Activation
 Array = np.ndarray
 
 # Every cell at a size of whole vectors and remainders; one that shares its rows among the threads,
-# one that shares its units.
+# one that shares its units, and one that two threads share by rows, four by units.
 MEDIUM = [replace(cell, B=9, T=5, I=7, H=17) for cell in CELLS]
 KINDS = [cell for cell in CELLS if not isinstance(cell, GRUCase) or cell.update_gate == "keep"]
 SHARED = [
     replace(cell, B=B, T=T, I=I, H=H, dtype="float32")
     for cell in KINDS
-    for B, T, I, H in ((23, 20, 17, 41), (2, 40, 50, 300))
+    for B, T, I, H in ((23, 20, 17, 41), (2, 40, 50, 300), (12, 13, 9, 140))
 ]
 
 
@@ -331,7 +331,7 @@ def test_any_number_of_threads_gives_the_same_bits(case: RecurrentCase, isa: str
     for variant in variants(case):
         fastgru.set_num_threads(1)
         alone, inferred = run_recurrent(ops, variant), outputs(variant)
-        for count, recompute in ((2, False), (3, True)):
+        for count, recompute in ((2, False), (3, True), (4, False)):
             fastgru.set_num_threads(count)
             same_results(run_recurrent(ops, replace(variant, recompute=recompute)), alone)
             same(outputs(variant), inferred)

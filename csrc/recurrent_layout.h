@@ -73,11 +73,6 @@ INLINE ptrdiff_t chunk_end(const shape *s, ptrdiff_t first, ptrdiff_t most_rows)
     while (end < step_count(s) && offset_of(s, end + 1) - offset_of(s, first) <= most_rows) end++;
     return end;
 }
-INLINE ptrdiff_t chunk_start(const shape *s, ptrdiff_t end, ptrdiff_t most_rows) {
-    ptrdiff_t first = end - 1;
-    while (first > 0 && offset_of(s, end) - offset_of(s, first - 1) <= most_rows) first--;
-    return first;
-}
 INLINE ptrdiff_t rows_in_a_chunk(const shape *s, ptrdiff_t most_rows) {
     return minimum(total_rows(s), maximum(most_rows, s->batch));
 }

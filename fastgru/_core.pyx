@@ -82,10 +82,26 @@ cdef const fastgru_kernels *kernels_for(Py_ssize_t itemsize) noexcept:
 # Workspaces and caches come and go with every call. Freed blocks are kept for the next one: the system would
 # otherwise hand out, and zero, new pages for large ones each time.
 
+cdef extern from *:
+    """
+    #ifdef __linux__
+    #include <stdint.h>
+    #include <sys/mman.h>
+    static void ask_for_huge_pages(void *start, size_t size) {
+        const uintptr_t page = 4096, from = ((uintptr_t)start + page - 1) / page * page;
+        madvise((void *)from, (uintptr_t)start + size - from, MADV_HUGEPAGE);
+    }
+    #else
+    #define ask_for_huge_pages(start, size) ((void)0)
+    #endif
+    """
+    void ask_for_huge_pages(void *start, size_t size) noexcept
+
 cdef enum:
     KEPT_BLOCKS = 16
     MOST_KEPT = 1 << 28  # bytes in all
     ALIGNMENT = 64
+    LARGE = 1 << 22  # bytes; weights of that size walk through more pages than the processor keeps addresses of
 
 cdef struct Block:
     void *start
@@ -122,6 +138,8 @@ cdef Block take_block(size_t size) noexcept:
         _kept[best].start, _kept[best].size = NULL, 0
         return block
     block.start, block.size = malloc(size), size
+    if size >= LARGE and block.start != NULL:
+        ask_for_huge_pages(block.start, size)
     return block
 
 

@@ -132,7 +132,8 @@ def accuracy(records: list[Record]) -> str:
     rows = [["case", *names], ["---"] * (len(names) + 1)]
     for record in records:
         runs = record["libraries"]
-        errors = (f"{1e6 * runs[n]['error']:.2f}" if "error" in runs[n] else "–" for n in names)
+        found = {n: run["error"] for n, run in runs.items() if "error" in run}
+        errors = (f"{1e6 * found[n]:.2f}" if n in found else "–" for n in names)
         rows.append([f"{record['cell']} {record['job']} {record['shape']}", *errors])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -116,6 +116,8 @@ typedef struct {
     const REAL *cache;              /* recomputed: the chunk's rows, one after the other */
     ptrdiff_t first_row, last_row;  /* at work */
     sums parts[MOST_PARTS];         /* of the rows; the first one's are the caller's arrays */
+    int part_count;
+    ptrdiff_t part_rows[MOST_PARTS + 1]; /* where each part begins, and the last one ends */
     const REAL *states, *c_states;
     int steps_use_tiles;
     REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */

@@ -134,9 +134,8 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
     fastgru_wait(b->ready, part->peers);
     const chunk all = chunk_of(s, first, end, b->first_row, b->last_row);
     copy_chunk(b, part, &all);
-    for (int n = 0; n < parts_of(s); n++) {
-        chunk c = chunk_of(s, first, end, row_of_part(s, n, parts_of(s)),
-                           row_of_part(s, n + 1, parts_of(s)));
+    for (int n = 0; n < b->part_count; n++) {
+        chunk c = chunk_of(s, first, end, b->part_rows[n], b->part_rows[n + 1]);
         if (c.first_row < b->first_row || c.last_row > b->last_row) continue;
         c.accumulate = accumulate;
         const operands o = prepare_chunk(b, part, &c);
@@ -167,7 +166,7 @@ static void clear_sums(const shape *s, const sums *to, int all) {
 static ptrdiff_t chunk_begin(const backward_pass *b, ptrdiff_t end) {
     const shape *s = b->shape;
     const ptrdiff_t first_row = s->schedule ? b->first_row : 0;
-    const ptrdiff_t last_row = s->schedule ? b->last_row : row_of_part(s, 1, parts_of(s));
+    const ptrdiff_t last_row = s->schedule ? b->last_row : b->part_rows[1];
     ptrdiff_t first = end - 1;
     while (first > 0 && rows_between(s, first_row, last_row, first - 1, end) <= rows_at_a_time(s))
         first--;
@@ -180,8 +179,8 @@ static void parts_back(backward_job *job, int first_part, int end_part, int memb
     const int at_once = parts_at_once(s, members);
     backward_pass b = job->pass;
     forward_pass again = job->again;
-    b.first_row = row_of_part(s, first_part, parts_of(s));
-    b.last_row = row_of_part(s, end_part, parts_of(s));
+    b.first_row = b.part_rows[first_part];
+    b.last_row = b.part_rows[end_part];
     b.ready = &job->of_part[first_part];
     lay_out_area(&b, s, b.areas + (at_once ? first_part : 0) * b.area_size);
     if (s->recompute) {
@@ -220,7 +219,7 @@ static void add_parts(const backward_pass *b, int member, int members) {
 static void backward_task(void *context, int member, int members) {
     backward_job *job = context;
     const shape *s = job->pass.shape;
-    const int parts = parts_of(s);
+    const int parts = job->pass.part_count;
     const float_mode mode = flush_denormals();
     prepare_weights(&job->pass, member, members);
     fastgru_wait(&job->all, members);
@@ -241,6 +240,8 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     const shape *s = &args->forward.shape;
     backward_pass b = {.args = args, .shape = s, .cache = args->forward.cache};
     b.parts[0] = (sums){args->dkernel, args->drecurrent, args->dbias};
+    b.part_count = parts_of(s);
+    for (int n = 0; n <= b.part_count; n++) b.part_rows[n] = row_of_part(s, n, b.part_count);
     b.units_stride = stride_of_units(s);
     b.steps_use_tiles = steps_use_tiles(s);
     b.stride = derivatives_stride(s);

@@ -315,8 +315,16 @@ def test_a_loss_that_is_no_number_ends_training(capsys):
 # ---- Ctrl-C --------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which a process begun in the background of a shell lacks."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a system without signals")
-def test_ctrl_c_acts_within_a_batch_and_leaves_a_usable_model():
+def test_ctrl_c_acts_within_a_batch_and_leaves_a_usable_model(ctrl_c):
     x = np.random.default_rng(0).normal(size=(64, 30, 8))
     model = Sequential([fastgru.layers.GRU(16, input_shape=(30, 8)), Dense(1)])
     model.compile("adam", "mse")

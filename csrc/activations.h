@@ -23,8 +23,9 @@ INLINE vec one_inside(vec y, double low, double high) {
 
 /* exp(x) - 1 for x <= 0. */
 INLINE vec expm1_below(vec x) {
-    vec rounded;
-    const vec p = exp_reduced(max_(x, splat(-40)), &rounded);
+    vec p, rounded;
+    x = max_(x, splat(-40));
+    exp_reduced(&x, &p, &rounded, 1);
     const vec scale = power_of_two((bitvec)rounded);
     return fma_(scale, p, scale - splat(1));
 }

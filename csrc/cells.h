@@ -17,7 +17,7 @@ static finish_function *finish_function_of(const shape *s) {
     case FASTGRU_SIMPLE_RNN:
         break;
     }
-    return finish_simple_rnn;
+    return standard ? finish_standard_simple_rnn : finish_any_simple_rnn;
 }
 
 static void step_back(backward_pass *b, const back_step *t) {

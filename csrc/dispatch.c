@@ -34,11 +34,14 @@ static int has_avx512(void) {
 
 /* Matrix tiles: Linux gives a process the registers once it asks for them. */
 static int has_amx(void) {
-    const unsigned tiles = 0x60000, amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+    const unsigned tiles = 0x60000;
+    const unsigned amx = 1u << 22 | 1u << 24 | 1u << 25; /* bfloat16, tiles, int8 */
+    const unsigned of_bytes = bit_AVX512VBMI | bit_AVX512VNNI;
     const unsigned ask_for_registers = 0x1023, tile_registers = 18;
     unsigned a, b, c, d;
     if (!has_avx512() || (saved_registers() & tiles) != tiles) return 0;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & amx_bf16) || !(d & amx_tile)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    if ((d & amx) != amx || (c & of_bytes) != of_bytes) return 0;
     return syscall(SYS_arch_prctl, ask_for_registers, tile_registers) == 0;
 }
 #endif

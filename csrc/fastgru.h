@@ -11,8 +11,11 @@
  *
  * A row's outputs have the same bits whatever the batch it is part of, and all results have the same bits at any
  * number of threads: the order in which a sum runs over its terms depends on the layer alone (and of a gradient, on the
- * batch), not on the blocking nor on who computes it. Where large products go through matrix tiles (instruction set amx) an
- * infinity in them counts as the largest bfloat16 number, about 3.39e38.
+ * batch), not on the blocking nor on who computes it.
+ *
+ * With the instruction set amx products of 64 and more features or units go through sums of integers and matrix tiles. In these
+ * a state's units have one scale, and a row's features, each times its largest weight, have one: what is below 2^-24 of
+ * the largest of them is rounded off. An infinity counts as the largest number.
  *
  * Inside the recurrent passes numbers below normal size count as zero; the caller's floating-point mode is restored.
  *

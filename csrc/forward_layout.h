@@ -20,9 +20,9 @@ struct forward_pass {
     REAL *input_bias;     /* as projected rows are ordered; a GRU's z and r include U's bias */
     REAL *candidate_bias; /* GRU, reset after: c_n */
     REAL *inputs;         /* a chunk's rows of x where they can't be read in place */
-    REAL *scratch;        /* each member's, where input projections go through tiles */
     REAL *projected;
     REAL *recurrent; /* products of a few panels, for all rows; each member has its own */
+    REAL *digits;    /* each member's, of its rows of x or of a state */
     REAL *dropped;   /* the state that enters the products, a copy for each gate or one for all */
     REAL *state[2];  /* inference: h before and after a step, in turn */
     REAL *c_state;
@@ -40,7 +40,7 @@ struct forward_pass {
 /* Rows whose input projections are made together: enough for a product to run at full speed, few enough to stay in
  * L2 until the steps have used them. */
 INLINE ptrdiff_t projected_rows(const shape *s) {
-    const int tiles = inputs_use_tiles(s); /* weights in pieces are larger, and want more rows */
+    const int tiles = inputs_use_digits(s); /* these are faster, and want more rows */
     const ptrdiff_t bytes = (ptrdiff_t)1 << (tiles ? 20 : 18);
     const ptrdiff_t fitting = bytes / ((ptrdiff_t)sizeof(REAL) * gates_of(s) * padded_units(s));
     return minimum(maximum(fitting, tiles ? 128 : 64), 512);
@@ -48,6 +48,18 @@ INLINE ptrdiff_t projected_rows(const shape *s) {
 
 INLINE ptrdiff_t recurrent_size(const shape *s) {
     return piece(s->batch * MOST_PANELS * MOST_VECTORS * LANES);
+}
+
+/* A member's rows of x, DIGIT_ROWS at a time, or of a state, as digits, and their scales: a copy for all gates, or for each. */
+enum { DIGIT_ROWS = 128 };
+
+INLINE ptrdiff_t digits_of_rows(ptrdiff_t row_count, ptrdiff_t depth) {
+    return left_digits_size(row_count, depth) + piece(row_count);
+}
+INLINE ptrdiff_t member_digits(const shape *s) {
+    const ptrdiff_t inputs = inputs_use_digits(s) ? digits_of_rows(DIGIT_ROWS, s->inputs) : 0;
+    const ptrdiff_t states = states_use_digits(s) ? digits_of_rows(s->batch, s->units) : 0;
+    return maximum(maximum(s->input_copies, 1) * inputs, maximum(s->state_copies, 1) * states);
 }
 
 /* Lays the buffers out and returns where they end. */
@@ -58,9 +70,9 @@ static REAL *lay_out_forward(forward_pass *f, const shape *s, int threads, REAL 
     f->input_bias = take(&buffer, gates_of(s) * hp);
     f->candidate_bias = take(&buffer, hp);
     f->inputs = take(&buffer, chunk * maximum(s->input_copies, 1) * row_stride(s->inputs));
-    f->scratch = take(&buffer, inputs_use_tiles(s) ? threads * SPLIT_SCRATCH : 0);
     f->projected = take(&buffer, chunk * gates_of(s) * stride_of_units(s));
     f->recurrent = take(&buffer, threads * recurrent_size(s));
+    f->digits = take(&buffer, threads * member_digits(s));
     f->dropped = take(&buffer, s->state_copies * bhs);
     f->state[0] = take(&buffer, bhs);
     f->state[1] = take(&buffer, bhs);

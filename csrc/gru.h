@@ -11,124 +11,165 @@ INLINE vec blend(vec gate, vec before, vec candidate, int update_replaces) {
     return fma_(gate, full - empty, empty);
 }
 
-INLINE void finish_gru(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count,
-                       const int standard) {
+enum { GRU_TOGETHER = 2 };
+
+INLINE unit_vector finish_gru_vectors(const forward_pass *f, const step *t, ptrdiff_t unit,
+                                      ptrdiff_t count, unit_vector at, const int together,
+                                      const int standard) {
     const ptrdiff_t hs = f->units_stride, cached = cached_row(f->shape);
     const int update_replaces = f->shape->update_replaces;
-    for (ptrdiff_t i = t->first; i < t->last; i++) {
-        const REAL *recurrent = t->recurrent + i * count * GATES * LANES;
-        const REAL *projected = t->projected + (i * hs + unit) * GATES;
-        for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
-            vec slope[GATES];
-            const vec z =
-                recurrent_activation(f, load(recurrent) + load(projected), standard, &slope[Z]);
-            const vec r = recurrent_activation(f, load(recurrent + LANES) + load(projected + LANES),
-                                               standard, &slope[R]);
-            const vec q = load(recurrent + 2 * LANES) + load(f->candidate_bias + j);
-            const vec n =
-                activation(f, fma_(r, q, load(projected + 2 * LANES)), standard, &slope[N]);
-            const vec h = blend(z, load(t->before + i * hs + j), n, update_replaces);
-            store(t->after + i * hs + j, h);
-            store_output(f, t, i, j, h);
-            if (t->cache) {
-                REAL *cache = t->cache + i * cached + j;
-                prefetch_cached(cache + 2 * cached, hs, GRU_VALUES);
-                store(cache + Z * hs, z);
-                store(cache + R * hs, r);
-                store(cache + N * hs, n);
-                store(cache + CACHED_Q * hs, q);
-                for (int g = 0; !standard && g < GATES; g++)
-                    store(cache + (GRU_VALUES + g) * hs, slope[g]);
-            }
-            recurrent += GATES * LANES;
-            projected += GATES * LANES;
-        }
+    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * GATES * LANES;
+    unit_vector place[GRU_TOGETHER];
+    vec gate[2 * GRU_TOGETHER], q[GRU_TOGETHER], n[GRU_TOGETHER];
+    vec gate_slope[2 * GRU_TOGETHER], slope[GRU_TOGETHER];
+    if (t->on_tiles) KEEP_AWAKE();
+    TOGETHER(v, together) {
+        const REAL *product = recurrent + v * GATES * LANES;
+        const REAL *projected = t->projected + (at.row * hs + at.unit) * GATES;
+        gate[2 * v] = load(product) + load(projected);
+        gate[2 * v + 1] = load(product + LANES) + load(projected + LANES);
+        q[v] = load(product + 2 * LANES) + load(f->candidate_bias + at.unit);
+        n[v] = load(projected + 2 * LANES);
+        place[v] = at;
+        at = next_vector(at, unit, count);
     }
+    recurrent_activations(f, gate, standard, gate_slope, 2 * together);
+    TOGETHER(v, together) n[v] = fma_(gate[2 * v + 1], q[v], n[v]);
+    activations(f, n, standard, slope, together);
+    TOGETHER(v, together) {
+        const ptrdiff_t i = place[v].row, j = place[v].unit;
+        const vec z = gate[2 * v], r = gate[2 * v + 1];
+        const vec h = blend(z, load(t->before + i * hs + j), n[v], update_replaces);
+        store(t->after + i * hs + j, h);
+        store_output(f, t, i, j, h);
+        if (!t->cache) continue;
+        REAL *cache = t->cache + i * cached + j;
+        prefetch_cached(cache + 2 * cached, hs, GRU_VALUES);
+        store(cache + Z * hs, z);
+        store(cache + R * hs, r);
+        store(cache + N * hs, n[v]);
+        store(cache + CACHED_Q * hs, q[v]);
+        if (standard) continue;
+        store(cache + (GRU_VALUES + Z) * hs, gate_slope[2 * v]);
+        store(cache + (GRU_VALUES + R) * hs, gate_slope[2 * v + 1]);
+        store(cache + (GRU_VALUES + N) * hs, slope[v]);
+    }
+    return at;
 }
+
 NOINLINE void finish_standard_gru(const forward_pass *f, const step *t, ptrdiff_t unit,
                                   ptrdiff_t count) {
-    finish_gru(f, t, unit, count, 1);
+    FINISH_VECTORS(finish_gru_vectors, GRU_TOGETHER, f, t, unit, count, 1);
 }
 NOINLINE void finish_any_gru(const forward_pass *f, const step *t, ptrdiff_t unit,
                              ptrdiff_t count) {
-    finish_gru(f, t, unit, count, 0);
+    FINISH_VECTORS(finish_gru_vectors, 1, f, t, unit, count, 0);
 }
 
 /* ---- reset before ---- */
 
 /* z and r * h of some units ... */
-NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
+INLINE unit_vector reset_vectors(const forward_pass *f, const step *t, ptrdiff_t unit,
+                                 ptrdiff_t count, unit_vector at, const int together,
+                                 const int standard) {
     const shape *s = f->shape;
     const ptrdiff_t hs = f->units_stride;
-    const int standard = has_standard_activations(s);
-    for (ptrdiff_t i = t->first; i < t->last; i++) {
-        const REAL *recurrent = t->recurrent + i * count * 2 * LANES;
-        const REAL *projected = t->projected + (i * hs + unit) * GATES;
+    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * 2 * LANES;
+    unit_vector place[GRU_TOGETHER];
+    vec gate[2 * GRU_TOGETHER], slope[2 * GRU_TOGETHER];
+    if (t->on_tiles) KEEP_AWAKE();
+    TOGETHER(v, together) {
+        const REAL *product = recurrent + v * 2 * LANES;
+        const REAL *projected = t->projected + (at.row * hs + at.unit) * GATES;
+        gate[2 * v] = load(product) + load(projected);
+        gate[2 * v + 1] = load(product + LANES) + load(projected + LANES);
+        place[v] = at;
+        at = next_vector(at, unit, count);
+    }
+    recurrent_activations(f, gate, standard, slope, 2 * together);
+    TOGETHER(v, together) {
+        const ptrdiff_t i = place[v].row, j = place[v].unit;
         const REAL *dropout =
             dropout_of(s, f->args->state_dropout, s->state_copies > 1 ? N : 0, s->units, i);
-        for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
-            vec slope[2];
-            const vec z =
-                recurrent_activation(f, load(recurrent) + load(projected), standard, &slope[Z]);
-            const vec r = recurrent_activation(f, load(recurrent + LANES) + load(projected + LANES),
-                                               standard, &slope[R]);
-            vec reset = r * load(t->before + i * hs + j);
-            if (dropout) reset = reset * load_part(dropout + j, s->units - j);
-            store(f->update + i * hs + j, z);
-            store(f->reset_state + i * hs + j, reset);
-            if (t->cache) {
-                REAL *cache = t->cache + i * cached_row(s) + j;
-                store(cache + R * hs, r);
-                for (int g = 0; !standard && g < 2; g++)
-                    store(cache + (GRU_VALUES + g) * hs, slope[g]);
-            }
-            recurrent += 2 * LANES;
-            projected += GATES * LANES;
-        }
+        vec reset = gate[2 * v + 1] * load(t->before + i * hs + j);
+        if (dropout) reset = reset * load_part(dropout + j, s->units - j);
+        store(f->update + i * hs + j, gate[2 * v]);
+        store(f->reset_state + i * hs + j, reset);
+        if (!t->cache) continue;
+        REAL *cache = t->cache + i * cached_row(s) + j;
+        store(cache + R * hs, gate[2 * v + 1]);
+        for (int g = 0; !standard && g < 2; g++)
+            store(cache + (GRU_VALUES + g) * hs, slope[2 * v + g]);
+    }
+    return at;
+}
+NOINLINE void reset_units(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count) {
+    const int standard = has_standard_activations(f->shape);
+    if (standard) {
+        FINISH_VECTORS(reset_vectors, GRU_TOGETHER, f, t, unit, count, 1);
+    } else {
+        FINISH_VECTORS(reset_vectors, 1, f, t, unit, count, 0);
     }
 }
 
 /* ... and, when all units have theirs, the candidate and the new state. */
+INLINE unit_vector finish_candidate_vectors(const forward_pass *f, const step *t, ptrdiff_t unit,
+                                            ptrdiff_t count, unit_vector at, const int together,
+                                            const int standard) {
+    const ptrdiff_t hs = f->units_stride;
+    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * LANES;
+    unit_vector place[GRU_TOGETHER];
+    vec n[GRU_TOGETHER], slope[GRU_TOGETHER];
+    if (t->on_tiles) KEEP_AWAKE();
+    TOGETHER(v, together) {
+        const REAL *projected = t->projected + (at.row * hs + at.unit) * GATES + 2 * LANES;
+        n[v] = load(recurrent + v * LANES) + load(projected);
+        place[v] = at;
+        at = next_vector(at, unit, count);
+    }
+    activations(f, n, standard, slope, together);
+    TOGETHER(v, together) {
+        const ptrdiff_t i = place[v].row, j = place[v].unit;
+        const vec z = load(f->update + i * hs + j);
+        const vec h = blend(z, load(t->before + i * hs + j), n[v], f->shape->update_replaces);
+        store(t->after + i * hs + j, h);
+        store_output(f, t, i, j, h);
+        if (!t->cache) continue;
+        REAL *cache = t->cache + i * cached_row(f->shape) + j;
+        store(cache + Z * hs, z);
+        store(cache + N * hs, n[v]);
+        store(cache + CACHED_Q * hs, load(f->reset_state + i * hs + j));
+        if (!standard) store(cache + (GRU_VALUES + N) * hs, slope[v]);
+    }
+    return at;
+}
 NOINLINE void finish_candidates(const forward_pass *f, const step *t, ptrdiff_t unit,
                                 ptrdiff_t count) {
-    const ptrdiff_t hs = f->units_stride;
     const int standard = has_standard_activations(f->shape);
-    for (ptrdiff_t i = t->first; i < t->last; i++) {
-        const REAL *recurrent = t->recurrent + i * count * LANES;
-        const REAL *projected = t->projected + (i * hs + unit) * GATES + 2 * LANES;
-        for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
-            vec slope;
-            const vec z = load(f->update + i * hs + j);
-            const vec n = activation(f, load(recurrent) + load(projected), standard, &slope);
-            const vec h = blend(z, load(t->before + i * hs + j), n, f->shape->update_replaces);
-            store(t->after + i * hs + j, h);
-            store_output(f, t, i, j, h);
-            if (t->cache) {
-                REAL *cache = t->cache + i * cached_row(f->shape) + j;
-                store(cache + Z * hs, z);
-                store(cache + N * hs, n);
-                store(cache + CACHED_Q * hs, load(f->reset_state + i * hs + j));
-                if (!standard) store(cache + (GRU_VALUES + N) * hs, slope);
-            }
-            recurrent += LANES;
-            projected += GATES * LANES;
-        }
+    if (standard) {
+        FINISH_VECTORS(finish_candidate_vectors, GRU_TOGETHER, f, t, unit, count, 1);
+    } else {
+        FINISH_VECTORS(finish_candidate_vectors, 1, f, t, unit, count, 0);
     }
 }
 
 static void step_reset_before(forward_pass *f, const step *t) {
     const ptrdiff_t most = (t->last - t->first > 2 ? 1 : MOST_PANELS) * LANES,
                     last = t->part->last_unit;
+    const state_product gates = product_of_gates(f, t);
+    const state_product candidate = {
+        .state = f->reset_state, .u = f->u_candidate, .gates = 1, .vectors = PLAIN};
+    digit_product digits = begin_products(f, t, &gates);
     for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most) {
         const ptrdiff_t units = minimum(most, last - unit);
-        multiply_state(f, t, state_for_product(f, t), f->shape->state_copies, f->u, 2, unit * 2,
-                       units * 2, (unit + units) * 2);
+        multiply_state(f, t, &gates, &digits, unit * 2, units * 2, (unit + units) * 2);
         reset_units(f, t, unit, units / LANES);
     }
     if (t->part->units_split) fastgru_wait(f->ready, t->part->members);
+    digits = begin_products(f, t, &candidate);
     for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most * PLAIN) {
         const ptrdiff_t units = minimum(most * PLAIN, last - unit);
-        multiply_state(f, t, f->reset_state, 0, f->u_candidate, PLAIN, unit, units, unit + units);
+        multiply_state(f, t, &candidate, &digits, unit, units, unit + units);
         finish_candidates(f, t, unit, units / LANES);
     }
 }

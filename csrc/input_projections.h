@@ -91,36 +91,68 @@ static rows rows_of_x(forward_pass *f, const share *part, const chunk_part *c) {
                          args->x_batch, args->x_step);
 }
 
-/* The product on tiles: gate by gate where each has inputs of its own. */
-static void project_split(const forward_pass *f, const share *part, const chunk_part *c, rows x) {
-    const shape *s = f->shape;
-    const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates;
-    const ptrdiff_t columns = (part->last_unit - part->first_unit) * f->gates;
-    const int gated = s->input_copies > 1, products = gated ? f->gates : 1;
-    for (int g = 0; g < products; g++) {
-        const ptrdiff_t at = column + g * LANES;
-        rows copy = x;
-        copy.data += g * f->inputs_stride;
-        multiply_split(&(split_product){
-            .a = copy,
-            .c = rows_at(f->projected + c->area * width + at, width),
-            .last = c->row_count,
-            .b_pieces = f->w + pieces_size(at, s->inputs),
-            .depth = s->inputs,
-            .columns = columns / products,
-            .one_in = products,
-            .start = f->input_bias + at,
-            .scratch = f->scratch + part->member * SPLIT_SCRATCH,
-        });
+/* Some rows of x, or of a state, as digits; `copies` of them for so many gates, so far apart. */
+typedef struct {
+    rows from;
+    ptrdiff_t first, last, depth, copy_stride;
+    int copies;
+} digit_source;
+
+INLINE digit_product begin_digit_product(const forward_pass *f, int member, const digit_source *d,
+                                         const digit_matrix *b, int balanced) {
+    const ptrdiff_t next = digits_of_rows(d->last - d->first, d->depth);
+    const ptrdiff_t scales_at = left_digits_size(d->last - d->first, d->depth);
+    REAL *to = f->digits + member * member_digits(f->shape);
+    for (int c = 0; c < maximum(d->copies, 1); c++) {
+        rows copy = d->from;
+        copy.data += c * d->copy_stride;
+        begin_digits(&copy, d->first, d->last, d->depth, balanced ? b->balance : NULL,
+                     (char *)(to + c * next), to + c * next + scales_at);
     }
+    return (digit_product){
+        .a = (const char *)to,
+        .a_scales = to + scales_at,
+        .a_next = d->copies > 1 ? next * (ptrdiff_t)sizeof(REAL) : 0,
+        .scales_next = next,
+        .b = *b,
+        .row_count = d->last - d->first,
+        .depth = d->depth,
+    };
+}
+
+/* The product as digits: of some columns, which stay in L2, with all rows that are digits. */
+static void project_digits(const forward_pass *f, const share *part, const chunk_part *c, rows x) {
+    const shape *s = f->shape;
+    const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates,
+                    end = part->last_unit * f->gates;
+    const digit_matrix w = digit_matrix_at(f->w, s->inputs, padded_units(s) * f->gates);
+    const ptrdiff_t bytes = digit_column(digit_blocks_of(s->inputs));
+    const ptrdiff_t most = maximum(1, (1 << 18) / (bytes * f->gates)) * f->gates * LANES;
+    digit_source d = {
+        .from = x, .depth = s->inputs, .copies = s->input_copies, .copy_stride = f->inputs_stride};
+    for (; d.first < c->row_count; d.first = d.last) {
+        d.last = minimum(c->row_count, d.first + DIGIT_ROWS);
+        take_digit_tiles(d.last - d.first, s->inputs);
+        digit_product m = begin_digit_product(f, part->member, &d, &w, 1);
+        m.gates = f->gates;
+        m.c_stride = width;
+        for (ptrdiff_t j = column; j < end; j += most) {
+            m.columns = minimum(most, end - j);
+            m.b = columns_of_digits(&w, s->inputs, j);
+            m.start = f->input_bias + j;
+            m.c = f->projected + (c->area + d.first) * width + j;
+            multiply_digits(&m);
+        }
+    }
+    TILE_RELEASE();
 }
 
 /* The member's rows and units of the input projections of a chunk. */
 static void project_inputs(forward_pass *f, const share *part, const chunk_part *c) {
     const shape *s = f->shape;
     const rows x = rows_of_x(f, part, c);
-    if (inputs_use_tiles(s)) {
-        project_split(f, part, c, x);
+    if (inputs_use_digits(s)) {
+        project_digits(f, part, c, x);
         return;
     }
     const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates;

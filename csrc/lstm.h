@@ -4,44 +4,70 @@
 
 #include "recurrent_forward.h"
 
-INLINE void finish_lstm(const forward_pass *f, const step *t, ptrdiff_t unit, ptrdiff_t count,
-                        const int standard) {
+enum { LSTM_TOGETHER = 2 };
+
+INLINE unit_vector finish_lstm_vectors(const forward_pass *f, const step *t, ptrdiff_t unit,
+                                       ptrdiff_t count, unit_vector at, const int together,
+                                       const int standard) {
+    enum { SIGMOIDS = LSTM_GATES - 1 }; /* i, f, o */
     const ptrdiff_t hs = f->units_stride, cached = cached_row(f->shape);
-    for (ptrdiff_t i = t->first; i < t->last; i++) {
-        const REAL *recurrent = t->recurrent + i * count * LSTM_GATES * LANES;
-        const REAL *projected = t->projected + (i * hs + unit) * LSTM_GATES;
-        for (ptrdiff_t j = unit; j < unit + count * LANES; j += LANES) {
-            vec value[LSTM_VALUES], slope[LSTM_VALUES];
-            UNROLL for (int g = 0; g < LSTM_GATES; g++) {
-                const vec sum = load(recurrent + g * LANES) + load(projected + g * LANES);
-                value[g] = g == G ? activation(f, sum, standard, &slope[g])
-                                  : recurrent_activation(f, sum, standard, &slope[g]);
-            }
-            const vec c = fma_(value[F], load(t->c_before + i * hs + j), value[I_GATE] * value[G]);
-            value[CACHED_TC] = activation(f, c, standard, &slope[CACHED_TC]);
-            const vec h = value[O] * value[CACHED_TC];
-            store(t->c_after + i * hs + j, c);
-            store(t->after + i * hs + j, h);
-            store_output(f, t, i, j, h);
-            if (t->cache) {
-                REAL *cache = t->cache + i * cached + j;
-                prefetch_cached(cache + 2 * cached, hs, LSTM_VALUES);
-                UNROLL for (int g = 0; g < LSTM_VALUES; g++) store(cache + g * hs, value[g]);
-                for (int g = 0; !standard && g < LSTM_VALUES; g++)
-                    store(cache + (LSTM_VALUES + g) * hs, slope[g]);
-            }
-            recurrent += LSTM_GATES * LANES;
-            projected += LSTM_GATES * LANES;
-        }
+    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * LSTM_GATES * LANES;
+    unit_vector place[LSTM_TOGETHER];
+    vec gate[SIGMOIDS * LSTM_TOGETHER], gate_slope[SIGMOIDS * LSTM_TOGETHER];
+    vec g[LSTM_TOGETHER], g_slope[LSTM_TOGETHER], c[LSTM_TOGETHER], tc[LSTM_TOGETHER],
+        tc_slope[LSTM_TOGETHER];
+    if (t->on_tiles) KEEP_AWAKE();
+    TOGETHER(v, together) {
+        const REAL *product = recurrent + v * LSTM_GATES * LANES;
+        const REAL *projected = t->projected + (at.row * hs + at.unit) * LSTM_GATES;
+#define SUM(gate) (load(product + (gate) * LANES) + load(projected + (gate) * LANES))
+        gate[SIGMOIDS * v] = SUM(I_GATE);
+        gate[SIGMOIDS * v + 1] = SUM(F);
+        gate[SIGMOIDS * v + 2] = SUM(O);
+        g[v] = SUM(G);
+#undef SUM
+        place[v] = at;
+        at = next_vector(at, unit, count);
     }
+    recurrent_activations(f, gate, standard, gate_slope, SIGMOIDS * together);
+    activations(f, g, standard, g_slope, together);
+    TOGETHER(v, together) {
+        const vec before = load(t->c_before + place[v].row * hs + place[v].unit);
+        tc[v] = c[v] = fma_(gate[SIGMOIDS * v + 1], before, gate[SIGMOIDS * v] * g[v]);
+    }
+    activations(f, tc, standard, tc_slope, together);
+    TOGETHER(v, together) {
+        const ptrdiff_t i = place[v].row, j = place[v].unit;
+        const vec *own = gate + SIGMOIDS * v, *slope = gate_slope + SIGMOIDS * v;
+        const vec h = own[2] * tc[v];
+        store(t->c_after + i * hs + j, c[v]);
+        store(t->after + i * hs + j, h);
+        store_output(f, t, i, j, h);
+        if (!t->cache) continue;
+        REAL *cache = t->cache + i * cached + j;
+        prefetch_cached(cache + 2 * cached, hs, LSTM_VALUES);
+        const vec value[LSTM_VALUES] = {
+            [I_GATE] = own[0], [F] = own[1], [G] = g[v], [O] = own[2], [CACHED_TC] = tc[v]};
+        UNROLL for (int n = 0; n < LSTM_VALUES; n++) store(cache + n * hs, value[n]);
+        if (standard) continue;
+        const vec slopes[LSTM_VALUES] = {[I_GATE] = slope[0],
+                                         [F] = slope[1],
+                                         [G] = g_slope[v],
+                                         [O] = slope[2],
+                                         [CACHED_TC] = tc_slope[v]};
+        UNROLL for (int n = 0; n < LSTM_VALUES; n++)
+            store(cache + (LSTM_VALUES + n) * hs, slopes[n]);
+    }
+    return at;
 }
+
 NOINLINE void finish_standard_lstm(const forward_pass *f, const step *t, ptrdiff_t unit,
                                    ptrdiff_t count) {
-    finish_lstm(f, t, unit, count, 1);
+    FINISH_VECTORS(finish_lstm_vectors, LSTM_TOGETHER, f, t, unit, count, 1);
 }
 NOINLINE void finish_any_lstm(const forward_pass *f, const step *t, ptrdiff_t unit,
                               ptrdiff_t count) {
-    finish_lstm(f, t, unit, count, 0);
+    FINISH_VECTORS(finish_lstm_vectors, 1, f, t, unit, count, 0);
 }
 
 #endif

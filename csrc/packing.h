@@ -5,19 +5,20 @@
 #include "recurrent_layout.h"
 #include "team.h"
 
-/* One thread's part of the packing. */
+/* What all threads share. */
 typedef struct {
     const shape *shape;
     const fastgru_weights *kernel, *recurrent;
     REAL *packed;
+    fastgru_barrier ready;
 } packing;
 
 /* Rows of the weights go through by some at a time: all units of a row stand in a few pages. */
 enum { ROWS_PACKED_AT_ONCE = 32 };
 
 /* Rows [first, last) of a matrix `depth` deep, in panels of `vectors` vectors. */
-static void pack_gates(const fastgru_weights *w, ptrdiff_t first, ptrdiff_t last, ptrdiff_t depth,
-                       ptrdiff_t units, int gates, int vectors, REAL *to) {
+static void pack_panels(const fastgru_weights *w, ptrdiff_t first, ptrdiff_t last, ptrdiff_t depth,
+                        ptrdiff_t units, int first_gate, int gates, int vectors, REAL *to) {
     const ptrdiff_t total = padded(units, LANES) / LANES * gates;
     for (ptrdiff_t k = first; k < last; k += ROWS_PACKED_AT_ONCE) {
         const REAL *from = (const REAL *)w->data + k * w->row;
@@ -25,52 +26,165 @@ static void pack_gates(const fastgru_weights *w, ptrdiff_t first, ptrdiff_t last
         for (ptrdiff_t v = 0; v < total; v++) {
             const ptrdiff_t unit = v / gates * LANES, panel = v / vectors * vectors;
             const ptrdiff_t width = minimum(vectors, total - panel);
-            pack_vector(from + w->gate[v % gates] + unit * w->column, w->row, w->column, row_count,
-                        units - unit, to + (panel * depth + k * width + v - panel) * LANES,
-                        width * LANES);
+            pack_vector(from + w->gate[first_gate + v % gates] + unit * w->column, w->row,
+                        w->column, row_count, units - unit,
+                        to + (panel * depth + k * width + v - panel) * LANES, width * LANES);
         }
     }
 }
 
-/* Rows [first, last) of W, first a multiple of TILE_DEPTH, in pieces: a vector of a gate's units is a tile's columns. */
-static void split_gates(const shape *s, const fastgru_weights *w, ptrdiff_t first, ptrdiff_t last,
-                        REAL *to) {
-    const ptrdiff_t gates = gates_of(s), tile = pieces_size(TILE_LINES, s->inputs);
-    for (ptrdiff_t k = first; k < last; k += TILE_DEPTH)
-        for (ptrdiff_t v = 0; v < padded_units(s) / LANES * gates; v++) {
-            const stacked m = {.matrix = {(const REAL *)w->data + w->gate[v % gates]},
-                               .count = 1,
-                               .depth = s->inputs,
-                               .row_stride = w->row,
-                               .column_stride = w->column};
-            const ptrdiff_t unit = v / gates * LANES;
-            split_stacked(&m, k, unit, s->units - unit,
-                          to + v * tile + k / TILE_DEPTH * SPLIT_SIZE);
+/* Some gates of W or of U, `depth` deep, into panels or digits. */
+typedef struct {
+    const fastgru_weights *weights;
+    ptrdiff_t depth, units;
+    int first_gate, gates;
+    int as_digits, balanced, vectors; /* in a panel */
+    REAL *to;
+} gates_packing;
+
+#ifdef HAS_TILES
+
+typedef REAL digit_lines[LINE_BYTES * LANES];
+
+/* The n-th block of the depth of the v-th vector of columns, one line after the other, times a factor each. */
+INLINE void gather_block(const gates_packing *p, ptrdiff_t n, ptrdiff_t v, const REAL *factors,
+                         digit_lines lines) {
+    const fastgru_weights *w = p->weights;
+    const ptrdiff_t block = digit_blocks_of(p->depth).depth, k = n * block;
+    const ptrdiff_t unit = v / p->gates * LANES, count = maximum(0, minimum(block, p->depth - k));
+    pack_vector((const REAL *)w->data + w->gate[p->first_gate + v % p->gates] + k * w->row +
+                    unit * w->column,
+                w->row, w->column, count, p->units - unit, lines, LANES);
+    memset(lines + count * LANES, 0, (size_t)((block - count) * LANES) * sizeof(REAL));
+    for (ptrdiff_t i = 0; factors && i < count; i++)
+        store(lines + i * LANES, load(lines + i * LANES) * factors[i]);
+}
+
+/* What takes the balance of a block away from the weights again; NULL where there is none. */
+INLINE const REAL *factors_of_block(const gates_packing *p, const digit_matrix *to, ptrdiff_t n,
+                                    REAL factors[LINE_BYTES]) {
+    const ptrdiff_t block = digit_blocks_of(p->depth).depth;
+    for (ptrdiff_t i = 0; p->balanced && i < minimum(block, p->depth - n * block); i++) {
+        const REAL power = to->balance[n * block + i];
+        factors[i] = power > 0 ? 1 / power : 0;
+    }
+    return p->balanced ? factors : NULL;
+}
+
+/* The powers of two of the member's blocks of the depth. */
+static void find_balance(const gates_packing *p, const digit_matrix *to, int member, int members) {
+    const digit_blocks blocks = digit_blocks_of(p->depth);
+    const ptrdiff_t vectors = padded(p->units, LANES) / LANES * p->gates;
+    _Alignas(64) digit_lines lines, largest;
+    ptrdiff_t first, last;
+    part_of(blocks.count, 1, member, members, &first, &last);
+    memset(lines, 0, sizeof lines);
+    for (ptrdiff_t n = first; n < last; n++) {
+        memset(largest, 0, sizeof largest);
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            gather_block(p, n, v, NULL, lines);
+            for (ptrdiff_t k = 0; k < blocks.depth * LANES; k += LANES) {
+                const ivec finite = finite_magnitude(load(lines + k));
+                store(largest + k, (vec)larger(load_integers(largest + k), finite));
+            }
         }
+        for (ptrdiff_t k = 0; k < minimum(blocks.depth, p->depth - n * blocks.depth); k++)
+            to->balance[n * blocks.depth + k] =
+                power_below(largest_lane(load_integers(largest + k * LANES)));
+    }
+}
+
+/* The member's columns as digits: first their scales, and then the digits, so that both times all units of a row, in a few
+ * pages, go through together. */
+static void split_gates(const gates_packing *p, const digit_matrix *to, int member, int members) {
+    const digit_blocks blocks = digit_blocks_of(p->depth);
+    _Alignas(64) digit_lines lines;
+    REAL room[LINE_BYTES];
+    ptrdiff_t first, last;
+    part_of(padded(p->units, LANES) / LANES * p->gates, 1, member, members, &first, &last);
+    const size_t bytes = (size_t)((last - first) * LANES) * sizeof(REAL);
+    memset(to->scales + first * LANES, 0, bytes);
+    memset(to->excess + first * LANES * DIGITS, 0, DIGITS * bytes);
+    for (ptrdiff_t n = 0; n < blocks.count; n++) {
+        const REAL *factors = factors_of_block(p, to, n, room);
+        for (ptrdiff_t v = first; v < last; v++) {
+            gather_block(p, n, v, factors, lines);
+            raise_largest(lines, blocks.depth, to->scales + v * LANES);
+        }
+    }
+    for (ptrdiff_t v = first; v < last; v++)
+        store(to->scales + v * LANES,
+              scalable(load_integers(to->scales + v * LANES)) / splat(LARGEST_DIGIT));
+    for (ptrdiff_t n = 0; n < blocks.count; n++) {
+        const REAL *factors = factors_of_block(p, to, n, room);
+        for (ptrdiff_t v = first; v < last; v++) {
+            gather_block(p, n, v, factors, lines);
+            split_right(lines, load(to->scales + v * LANES), blocks.depth,
+                        to->digits + v * digit_column(blocks) + digits_along(n * blocks.depth),
+                        to->excess + v * LANES * DIGITS);
+        }
+    }
+}
+
+static void pack_digits(const gates_packing *p, fastgru_barrier *ready, int member, int members) {
+    const digit_matrix to = digit_matrix_at(p->to, p->depth, padded(p->units, LANES) * p->gates);
+    if (p->balanced) {
+        find_balance(p, &to, member, members);
+        fastgru_wait(ready, members);
+    }
+    split_gates(p, &to, member, members);
+}
+
+#else /* never called */
+static void pack_digits(const gates_packing *p, fastgru_barrier *ready, int member, int members) {
+    (void)p, (void)ready, (void)member, (void)members;
+}
+#endif
+
+/* The member's part. */
+static void pack_gates(const gates_packing *p, fastgru_barrier *ready, int member, int members) {
+    ptrdiff_t first, last;
+    if (p->as_digits) {
+        pack_digits(p, ready, member, members);
+        return;
+    }
+    part_of(p->depth, LANES, member, members, &first, &last);
+    pack_panels(p->weights, first, last, p->depth, p->units, p->first_gate, p->gates, p->vectors,
+                p->to);
 }
 
 static void pack_task(void *context, int member, int members) {
-    const packing *p = context;
+    packing *p = context;
     const shape *s = p->shape;
-    const fastgru_weights *recurrent = p->recurrent;
-    const ptrdiff_t h = s->units, gates = gates_of(s);
-    const int before = resets_before(s);
-    REAL *u = p->packed + packed_recurrent_at(s);
-    ptrdiff_t first, last;
-    part_of(s->inputs, TILE_DEPTH, member, members, &first, &last);
-    if (inputs_use_tiles(s)) split_gates(s, p->kernel, first, last, p->packed);
-    else pack_gates(p->kernel, first, last, s->inputs, h, gates, panel_vectors(s), p->packed);
-    part_of(h, LANES, member, members, &first, &last);
-    pack_gates(recurrent, first, last, h, h, before ? 2 : gates, before ? 2 : panel_vectors(s), u);
-    if (before)
-        pack_plain((const REAL *)recurrent->data + recurrent->gate[N] + first * recurrent->row,
-                   recurrent->row, recurrent->column, last - first, h,
-                   p->packed + packed_candidate_at(s), first, h);
+    const int gates = gates_of(s), before = resets_before(s);
+    gates_packing w = {.weights = p->kernel,
+                       .depth = s->inputs,
+                       .units = s->units,
+                       .gates = gates,
+                       .as_digits = inputs_use_digits(s),
+                       .balanced = 1,
+                       .vectors = panel_vectors(s),
+                       .to = p->packed};
+    pack_gates(&w, &p->ready, member, members);
+    gates_packing u = {.weights = p->recurrent,
+                       .depth = s->units,
+                       .units = s->units,
+                       .gates = before ? 2 : gates,
+                       .as_digits = states_use_digits(s),
+                       .vectors = before ? 2 : panel_vectors(s),
+                       .to = p->packed + packed_recurrent_at(s)};
+    pack_gates(&u, &p->ready, member, members);
+    if (!before) return;
+    u.first_gate = N;
+    u.gates = 1;
+    u.vectors = PLAIN;
+    u.to = p->packed + packed_candidate_at(s);
+    pack_gates(&u, &p->ready, member, members);
 }
 
 static void pack_weights(const shape *s, const fastgru_weights *kernel,
                          const fastgru_weights *recurrent, void *packed, int threads) {
-    packing p = {s, kernel, recurrent, packed};
+    packing p = {.shape = s, .kernel = kernel, .recurrent = recurrent, .packed = packed};
     const int worth_sharing = packed_size(s) > 1 << 16;
     fastgru_run_team(worth_sharing ? threads : 1, pack_task, &p);
 }

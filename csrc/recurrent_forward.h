@@ -11,6 +11,7 @@
 struct step {
     const share *part;
     ptrdiff_t index, first, last;
+    int on_tiles; /* the products with U; and the tiles are ready */
     REAL *recurrent;
     const REAL *projected;
     const REAL *before, *c_before;
@@ -21,13 +22,44 @@ struct step {
     const fastgru_place *places; /* where y's rows are, if not y_batch apart */
 };
 
-/* An activation's value, and with a cache its derivative, unless it is the standard one. */
-INLINE vec recurrent_activation(const forward_pass *f, vec x, int standard, vec *slope) {
-    return standard ? sigmoid_vec(x) : activation_vec(f->shape->recurrent_activation, x, slope);
+/* Activations of some vectors side by side; slope: with a cache, the derivatives of those that are not the standard ones. */
+INLINE void recurrent_activations(const forward_pass *f, vec *x, int standard, vec *slope,
+                                  const int n) {
+    if (standard) sigmoids(x, n);
+    else
+        for (int i = 0; i < n; i++)
+            x[i] = activation_vec(f->shape->recurrent_activation, x[i], &slope[i]);
 }
-INLINE vec activation(const forward_pass *f, vec x, int standard, vec *slope) {
-    return standard ? tanh_vec(x) : activation_vec(f->shape->activation, x, slope);
+INLINE void activations(const forward_pass *f, vec *x, int standard, vec *slope, const int n) {
+    if (standard) tanhs(x, n);
+    else
+        for (int i = 0; i < n; i++) x[i] = activation_vec(f->shape->activation, x[i], &slope[i]);
 }
+
+/* Vectors of a step's units, row by row, of `count` each: where the n-th and those after it are. */
+typedef struct {
+    ptrdiff_t number, row, unit;
+} unit_vector;
+
+INLINE unit_vector first_vector(const step *t, ptrdiff_t unit) {
+    return (unit_vector){0, t->first, unit};
+}
+INLINE unit_vector next_vector(unit_vector at, ptrdiff_t unit, ptrdiff_t count) {
+    at.number++;
+    at.unit += LANES;
+    if (at.unit < unit + count * LANES) return at;
+    return (unit_vector){at.number, at.row + 1, unit};
+}
+
+/* All vectors, some together and the rest one by one. The copies are known not to change as results are stored. */
+#define FINISH_VECTORS(finish_some, most, f, t, first_unit, count, standard)                       \
+    const forward_pass f_ = *(f);                                                                  \
+    const step t_ = *(t);                                                                          \
+    const ptrdiff_t total = (t_.last - t_.first) * (count);                                        \
+    unit_vector at = first_vector(&t_, first_unit);                                                \
+    while (at.number + (most) <= total)                                                            \
+        at = finish_some(&f_, &t_, first_unit, count, at, most, standard);                         \
+    while (at.number < total) at = finish_some(&f_, &t_, first_unit, count, at, 1, standard)
 
 /* Row i's output, from a unit on. */
 INLINE void store_output(const forward_pass *f, const step *t, ptrdiff_t i, ptrdiff_t j, vec h) {
@@ -37,28 +69,64 @@ INLINE void store_output(const forward_pass *f, const step *t, ptrdiff_t i, ptrd
     store_part(y + j, h, f->shape->units - j);
 }
 
+/* What a product with U reads: the state, in rows at so many copies each, and some gates' columns. */
+typedef struct {
+    const REAL *state, *u;
+    int copies, gates, vectors;
+} state_product;
+
+/* Its member's rows as products with U want them. */
+static digit_product begin_products(const forward_pass *f, const step *t, const state_product *p) {
+    const shape *s = f->shape;
+    const ptrdiff_t copies = maximum(p->copies, 1);
+    const digit_source d = {.from = rows_at(p->state, copies * f->units_stride),
+                            .first = t->first,
+                            .last = maximum(t->first, t->last),
+                            .depth = s->units,
+                            .copies = p->copies,
+                            .copy_stride = f->units_stride};
+    const digit_matrix u = digit_matrix_at(p->u, s->units, padded_units(s) * p->gates);
+    if (!states_use_digits(s)) return (digit_product){0};
+    return begin_digit_product(f, t->part->member, &d, &u, 0);
+}
+
 /* The product of the member's rows of a state with some columns of packed panels; those from `next` on come after. */
-static void multiply_state(const forward_pass *f, const step *t, const REAL *state, int copies,
-                           const REAL *panels_of_u, int vectors, ptrdiff_t column,
-                           ptrdiff_t columns, ptrdiff_t next) {
+static void multiply_state(const forward_pass *f, const step *t, const state_product *p,
+                           const digit_product *digits, ptrdiff_t column, ptrdiff_t columns,
+                           ptrdiff_t next) {
+    if (states_use_digits(f->shape)) {
+        digit_product m = *digits;
+        m.gates = p->gates;
+        m.columns = columns;
+        m.b = columns_of_digits(&digits->b, m.depth, column);
+        m.c = t->recurrent + t->first * columns;
+        m.c_stride = columns;
+        if (m.row_count > 0) multiply_digits(&m);
+        return;
+    }
     multiply_packed(&(packed_product){
-        .a = rows_at(state, maximum(copies, 1) * f->units_stride),
+        .a = rows_at(p->state, maximum(p->copies, 1) * f->units_stride),
         .c = rows_at(t->recurrent, columns),
-        .gate_step = copies > 1 ? f->units_stride : 0,
-        .gates = f->u_candidate ? 2 : f->gates,
+        .gate_step = p->copies > 1 ? f->units_stride : 0,
+        .gates = p->gates,
         .first = t->first,
         .last = t->last,
-        .b = panels_of_u + column * f->shape->units,
+        .b = p->u + column * f->shape->units,
         .depth = f->shape->units,
         .columns = columns,
-        .vectors = vectors,
-        .next = panels_of_u + next * f->shape->units,
+        .vectors = p->vectors,
+        .next = p->u + next * f->shape->units,
     });
 }
 
-/* The state that enters the product of all gates, or of all but the candidate. */
-INLINE const REAL *state_for_product(const forward_pass *f, const step *t) {
-    return f->shape->state_copies ? f->dropped : t->before;
+/* The product of all gates, or of all but the candidate. */
+INLINE state_product product_of_gates(const forward_pass *f, const step *t) {
+    const shape *s = f->shape;
+    return (state_product){.state = s->state_copies ? f->dropped : t->before,
+                           .u = f->u,
+                           .copies = s->state_copies,
+                           .gates = f->u_candidate ? 2 : f->gates,
+                           .vectors = f->u_candidate ? 2 : panel_vectors(s)};
 }
 
 /* The member's part of that state, times its dropout. */
@@ -74,10 +142,13 @@ static void drop_state(forward_pass *f, const step *t) {
     if (t->part->units_split) fastgru_wait(f->ready, t->part->members);
 }
 
-/* Units whose panels one call of the product takes: several panels for one or two rows. */
+/* Units whose panels one call of the product takes: several panels for one or two rows. As digits, so many that their
+ * products stay in L1 until the step is finished. */
 INLINE ptrdiff_t units_at_once(const forward_pass *f, const step *t) {
-    const ptrdiff_t panel = panel_vectors(f->shape), few = t->last - t->first <= 2;
+    const ptrdiff_t row_count = t->last - t->first, few = row_count <= 2;
+    const ptrdiff_t panel = panel_vectors(f->shape);
     const ptrdiff_t vectors = f->gates == 4 ? 4 : panel; /* an LSTM's units have two panels */
+    if (states_use_digits(f->shape)) return (row_count <= TILE_LINES ? 12 : 6) / f->gates * LANES;
     return (few ? MOST_PANELS * panel : vectors) / f->gates * LANES;
 }
 
@@ -86,14 +157,15 @@ INLINE ptrdiff_t units_at_once(const forward_pass *f, const step *t) {
 static void step_in_one_product(const forward_pass *f, const step *t) {
     const ptrdiff_t most = units_at_once(f, t), first = t->part->first_unit,
                     last = t->part->last_unit, gates = f->gates;
+    const state_product p = product_of_gates(f, t);
     const ptrdiff_t groups = (last - first + most - 1) / most;
     const int back = t->index % 2 && t->last - t->first <= GATE_ROWS;
+    const digit_product digits = begin_products(f, t, &p);
     for (ptrdiff_t n = 0; n < groups; n++) {
         const ptrdiff_t unit = first + (back ? groups - 1 - n : n) * most,
                         units = minimum(most, last - unit);
         const ptrdiff_t next = back ? maximum(unit - most, first) : unit + most;
-        multiply_state(f, t, state_for_product(f, t), f->shape->state_copies, f->u,
-                       panel_vectors(f->shape), unit * gates, units * gates, next * gates);
+        multiply_state(f, t, &p, &digits, unit * gates, units * gates, next * gates);
         f->finish(f, t, unit, units / LANES);
     }
 }
@@ -123,6 +195,7 @@ static step begin_step(const forward_pass *f, const share *part, ptrdiff_t i,
     const ptrdiff_t before = states_before(s, i) * hs, after = (s->batch + offset) * hs;
     step t = {.part = part, .index = i, .first = part->first_row, .projected = projected};
     t.last = last_row_in(s, part, i);
+    t.on_tiles = states_use_digits(s) && t.last - t.first > ROWS_ON_VECTORS;
     t.recurrent = f->recurrent + part->member * recurrent_size(s);
     t.before = f->states ? f->states + before : f->state[i % 2];
     t.after = f->recomputes ? f->state[0] : f->states ? f->states + after : f->state[(i + 1) % 2];
@@ -156,6 +229,8 @@ static void run_steps(forward_pass *f, const share *part, ptrdiff_t first, ptrdi
             c = part_of_chunk(s, part, i, minimum(end, chunk_end(s, i, projected_rows(s))));
             project_inputs(f, part, &c);
             projected = f->projected + c.area * width;
+            if (states_use_digits(s))
+                take_digit_tiles(maximum(1, last_row_in(s, part, i) - part->first_row), s->units);
         }
         const step t = begin_step(f, part, i, projected - part->first_row * width);
         if (s->state_copies) drop_state(f, &t);
@@ -165,6 +240,7 @@ static void run_steps(forward_pass *f, const share *part, ptrdiff_t first, ptrdi
         projected += maximum(0, t.last - t.first) * width;
         if (part->units_split) fastgru_wait(f->ready, part->members);
     }
+    if (states_use_digits(s)) TILE_RELEASE();
 }
 
 static void forward_task(void *context, int member, int members) {

@@ -3,6 +3,7 @@
 #ifndef FASTGRU_RECURRENT_LAYOUT_H
 #define FASTGRU_RECURRENT_LAYOUT_H
 
+#include "digit_product.h"
 #include "split_product.h"
 
 typedef fastgru_shape shape;
@@ -77,25 +78,33 @@ INLINE ptrdiff_t rows_in_a_chunk(const shape *s, ptrdiff_t most_rows) {
     return minimum(total_rows(s), maximum(most_rows, s->batch));
 }
 
-/* Whether input projections go through matrix tiles. All batches of a layer must, or a row's bits would depend on those
- * beside it; so they do where W is large: where it is small, a single row would lose more than a batch gains. */
-INLINE int inputs_use_tiles(const shape *s) {
-    return USE_TILES(gates_of(s) * s->units * s->inputs * (ptrdiff_t)sizeof(REAL) >= 3 << 15 &&
-                     s->inputs >= 2 * TILE_DEPTH);
+/* Whether inputs meet W, and states U, as digits: in all batches of a layer, or a row's bits would depend on those beside it.
+ * A single row of few features or units would lose more than a batch gains. */
+INLINE int inputs_use_digits(const shape *s) {
+    return USE_TILES(s->inputs >= 64) && s->inputs <= DEEPEST;
+}
+INLINE int states_use_digits(const shape *s) {
+    return USE_TILES(s->units >= 64) && s->units <= DEEPEST;
 }
 
 /* ---- packed weights: W, then U, vectors of the gates of the same units side by side ---------------------------
  * GRU: panels of its three gates. LSTM: panels of its four gates, or of two. Simple RNN: panels of consecutive units.
- * GRU, reset before: U has panels of z and r, then n's columns as a plain matrix. W for matrix tiles: in pieces. */
+ * GRU, reset before: U has panels of z and r, then n's columns as a plain matrix. Or each of these is digits. */
+INLINE ptrdiff_t packed_gates_size(int as_digits, ptrdiff_t depth, ptrdiff_t columns) {
+    return as_digits ? piece(digit_matrix_size(depth, columns)) : columns * depth;
+}
 INLINE ptrdiff_t packed_recurrent_at(const shape *s) {
-    const ptrdiff_t columns = gates_of(s) * padded_units(s);
-    return inputs_use_tiles(s) ? pieces_size(columns, s->inputs) : columns * s->inputs;
+    return packed_gates_size(inputs_use_digits(s), s->inputs, gates_of(s) * padded_units(s));
+}
+INLINE ptrdiff_t packed_states_size(const shape *s, int gates) {
+    return packed_gates_size(states_use_digits(s), s->units, gates * padded_units(s));
 }
 INLINE ptrdiff_t packed_candidate_at(const shape *s) {
-    return packed_recurrent_at(s) + 2 * padded_units(s) * s->units;
+    return packed_recurrent_at(s) + packed_states_size(s, 2);
 }
 static size_t packed_size(const shape *s) {
-    return (size_t)(packed_recurrent_at(s) + gates_of(s) * padded_units(s) * s->units);
+    if (resets_before(s)) return (size_t)(packed_candidate_at(s) + packed_states_size(s, 1));
+    return (size_t)(packed_recurrent_at(s) + packed_states_size(s, gates_of(s)));
 }
 
 /* ---- cache: what each row of each step leaves, then the states: h0 of all rows, and h after each row ----------

@@ -23,15 +23,13 @@ enum {
 /* Reals that multiply_split needs to split A itself. */
 #define SPLIT_SCRATCH pieces_size(SPLIT_ROWS, SPLIT_DEPTH)
 
-/* C = start + A B, or C += A B, for rows [first, last) of A and C. */
+/* C = A B, or C += A B, for rows [first, last) of A and C. */
 typedef struct {
     rows a;
     const REAL *a_pieces; /* instead of a; all of its lines */
     const REAL *b_pieces;
     rows c;
     ptrdiff_t first, last, depth, columns;
-    int one_in;        /* only every so-manieth tile of columns, of B and of C; 0: each */
-    const REAL *start; /* the row that each row of C begins with, or NULL for zeros */
     int accumulate;
     REAL *scratch; /* SPLIT_SCRATCH, where A comes in rows */
 } split_product;
@@ -40,7 +38,7 @@ typedef struct {
 
 /* Where a tile of C is read and written: in C, or in a buffer where C ends inside of it or its rows have no one stride. */
 typedef struct {
-    const REAL *from; /* C, if it is added to, else the row that all begin with */
+    const REAL *from; /* C, if it is added to, else zeros */
     REAL *to;
     ptrdiff_t from_stride, to_stride;
 } sum_tile;
@@ -61,10 +59,11 @@ INLINE const REAL *prefetch_ahead(const tile_product *p, const REAL *ahead, cons
     return ahead;
 }
 
-#define BEGIN(n) TILE_LOAD(n, p->sums[n].from, p->sums[n].from_stride);
-#define END(n) TILE_STORE(n, p->sums[n].to, p->sums[n].to_stride);
-#define LEFT(tile, i, piece) TILE_LOAD(tile, p->a[i] + at + (piece) * TILE_SIZE, LANES)
-#define RIGHT(tile, j, piece) TILE_LOAD(tile, p->b[j] + at + (piece) * TILE_SIZE, LANES)
+#define STRIDE(reals) ((reals) * (ptrdiff_t)sizeof(REAL))
+#define BEGIN(n) TILE_LOAD(n, p->sums[n].from, STRIDE(p->sums[n].from_stride));
+#define END(n) TILE_STORE(n, p->sums[n].to, STRIDE(p->sums[n].to_stride));
+#define LEFT(tile, i, piece) TILE_LOAD(tile, p->a[i] + at + (piece) * TILE_SIZE, LINE_BYTES)
+#define RIGHT(tile, j, piece) TILE_LOAD(tile, p->b[j] + at + (piece) * TILE_SIZE, LINE_BYTES)
 
 /* One or two rows of tiles, and columns. The six products come in the same order here and below. Only one operand
  * changes from one to the next. */
@@ -141,6 +140,7 @@ static void run_one_row(const tile_product *p) {
 #undef LARGE
 }
 
+#undef STRIDE
 #undef BEGIN
 #undef END
 #undef LEFT
@@ -155,9 +155,7 @@ typedef struct {
     ptrdiff_t lines; /* rows in a tile */
 } strip;
 
-INLINE REAL *element(const split_product *m, ptrdiff_t i, ptrdiff_t j) {
-    return row(&m->c, i) + j * maximum(1, m->one_in);
-}
+INLINE REAL *element(const split_product *m, ptrdiff_t i, ptrdiff_t j) { return row(&m->c, i) + j; }
 
 /* The tile of C that begins at (i, j). */
 static sum_tile begin_sum(const strip *s, ptrdiff_t i, ptrdiff_t j, REAL *buffer) {
@@ -167,13 +165,12 @@ static sum_tile begin_sum(const strip *s, ptrdiff_t i, ptrdiff_t j, REAL *buffer
     if (count <= 0 || left <= 0) return (sum_tile){buffer, buffer, LANES, LANES};
     const int adds = m->accumulate || s->k > 0;
     REAL *c = element(m, i, j);
-    const REAL *start = m->start ? m->start + (c - row(&m->c, i)) : ZEROS;
     const ptrdiff_t stride = m->c.stride;
     if (count == s->lines && left >= LANES &&
         element(m, i + count - 1, j) == c + (count - 1) * stride)
-        return (sum_tile){adds ? c : start, c, adds ? stride : 0, stride};
+        return (sum_tile){adds ? c : ZEROS, c, adds ? stride : 0, stride};
     for (ptrdiff_t n = 0; n < count; n++)
-        store(buffer + n * LANES, load_part(adds ? element(m, i + n, j) : start, left));
+        store(buffer + n * LANES, load_part(adds ? element(m, i + n, j) : ZEROS, left));
     return (sum_tile){buffer, buffer, LANES, LANES};
 }
 
@@ -188,7 +185,7 @@ static void end_sum(const strip *s, ptrdiff_t i, ptrdiff_t j, const sum_tile *su
 /* Some tiles of B's columns, which come into L1 once, times all rows. */
 static void multiply_columns(const strip *s, ptrdiff_t column) {
     const split_product *m = s->product;
-    const ptrdiff_t b_next = maximum(1, m->one_in) * pieces_size(TILE_LINES, m->depth);
+    const ptrdiff_t b_next = pieces_size(TILE_LINES, m->depth);
     const ptrdiff_t height = s->tall * TILE_LINES,
                     turns = (s->last - s->first + height - 1) / height;
     const REAL *b = m->b_pieces + column / LANES * b_next + s->k / TILE_DEPTH * SPLIT_SIZE;
@@ -239,10 +236,12 @@ static void multiply_pieces(const split_product *m, const REAL *a, ptrdiff_t a_n
 
 /* All tiles but the last one, which is B's, may have fewer lines: a multiplication takes a cycle for each line of A. */
 static void take_tiles(ptrdiff_t rows) {
-    uint8_t lines[8];
-    for (int i = 0; i < 8; i++) lines[i] = (uint8_t)minimum(rows, TILE_LINES);
-    lines[7] = TILE_LINES;
-    TILE_CONFIGURE(lines);
+    tile_shapes shapes;
+    for (int i = 0; i < TILES; i++) {
+        shapes.lines[i] = (uint8_t)(i < TILES - 1 ? minimum(rows, TILE_LINES) : TILE_LINES);
+        shapes.bytes[i] = LINE_BYTES;
+    }
+    TILE_CONFIGURE(&shapes);
 }
 
 static void multiply_split(const split_product *m) {

@@ -1,4 +1,5 @@
-/* Matrix tiles: eight registers of 16 lines of 16 pairs of bfloat16 numbers, or of sums in float32 (Intel AMX). */
+/* Matrix tiles: eight registers of up to 16 lines of 64 bytes (Intel AMX). The bytes are bfloat16 numbers, whose products
+ * are summed in float32, or integers, summed in int32. */
 #ifndef FASTGRU_TILES_H
 #define FASTGRU_TILES_H
 
@@ -11,7 +12,7 @@
 #elif defined(FASTGRU_EMULATE_TILES)
 #define HAS_TILES
 #define USE_TILES(if_large) (1 || (if_large))
-#elif defined(__AMX_BF16__)
+#elif defined(__AMX_BF16__) && defined(__AMX_INT8__)
 #define HAS_TILES
 #define USE_TILES(if_large) (if_large)
 #else
@@ -19,63 +20,97 @@
 #endif
 
 enum {
+    TILES = 8,
     TILE_LINES = 16,
-    TILE_DEPTH = 32,                         /* numbers in a line */
+    LINE_BYTES = 64,
+    TILE_DEPTH = LINE_BYTES / 2,             /* bfloat16 numbers in a line */
     TILE_SIZE = TILE_LINES * TILE_DEPTH / 2, /* in reals */
 };
 
-#ifdef FASTGRU_EMULATE_TILES /* to the last bit */
-static _Thread_local REAL tiles[8][TILE_SIZE];
-static _Thread_local uint8_t lines_of_tile[8];
+/* Lines, and bytes in a line, of each tile. */
+typedef struct {
+    uint8_t lines[TILES], bytes[TILES];
+} tile_shapes;
 
-static void load_tile(int to, const REAL *from, ptrdiff_t stride) {
-    for (int i = 0; i < lines_of_tile[to]; i++)
-        store(tiles[to] + i * LANES, load(from + i * stride));
+#ifdef FASTGRU_EMULATE_TILES /* to the last bit */
+static _Thread_local struct {
+    tile_shapes shapes;
+    _Alignas(64) char bytes[TILES][TILE_LINES][LINE_BYTES];
+} tiles;
+
+static void load_tile(int to, const void *from, ptrdiff_t stride) {
+    for (int i = 0; i < tiles.shapes.lines[to]; i++)
+        memcpy(tiles.bytes[to][i], (const char *)from + i * stride, tiles.shapes.bytes[to]);
 }
-static void store_tile(int from, REAL *to, ptrdiff_t stride) {
-    for (int i = 0; i < lines_of_tile[from]; i++)
-        store(to + i * stride, load(tiles[from] + i * LANES));
+static void store_tile(int from, void *to, ptrdiff_t stride) {
+    for (int i = 0; i < tiles.shapes.lines[from]; i++)
+        memcpy((char *)to + i * stride, tiles.bytes[from][i], tiles.shapes.bytes[from]);
 }
-static void multiply_tiles(int to, int left, int right) {
-    for (int i = 0; i < lines_of_tile[to]; i++) {
+static void multiply_reals(int to, int left, int right) {
+    for (int i = 0; i < tiles.shapes.lines[to]; i++) {
         vec first = {0}, second = {0};
-        for (int k = 0; k < LANES; k++) {
+        for (int k = 0; k < tiles.shapes.lines[right]; k++) {
             const bitvec upper = (bitvec){0} + 0xffff0000u;
-            const bitvec a = (bitvec)splat(tiles[left][i * LANES + k]);
-            const bitvec b = (bitvec)load(tiles[right] + k * LANES);
+            const bitvec a = (bitvec)splat(((const REAL *)tiles.bytes[left][i])[k]);
+            const bitvec b = (bitvec)load((const REAL *)tiles.bytes[right][k]);
             first = fma_((vec)(a << 16), (vec)(b << 16), first);
             second = fma_((vec)(a & upper), (vec)(b & upper), second);
         }
-        REAL *sum = tiles[to] + i * LANES;
+        REAL *sum = (REAL *)tiles.bytes[to][i];
         store(sum, load(sum) + (first + second));
     }
 }
+static void multiply_bytes(int to, int left, int right) {
+    for (int i = 0; i < tiles.shapes.lines[to]; i++)
+        for (int k = 0; k < tiles.shapes.bytes[left]; k++)
+            for (int j = 0; j < LANES; j++)
+                ((int32_t *)tiles.bytes[to][i])[j] +=
+                    (signed char)tiles.bytes[left][i][k] *
+                    (signed char)tiles.bytes[right][k / 4][4 * j + k % 4];
+}
 #define TILE_LOAD load_tile
 #define TILE_STORE store_tile
-#define TILE_MULTIPLY multiply_tiles
-#define TILE_CONFIGURE(lines) memcpy(lines_of_tile, lines, sizeof lines_of_tile)
+#define TILE_MULTIPLY multiply_reals
+#define TILE_MULTIPLY_BYTES multiply_bytes
+#define TILE_CONFIGURE(to) (tiles.shapes = *(to))
 #define TILE_RELEASE() ((void)0)
 
 #elif defined(HAS_TILES)
-#define TILE_LOAD(to, from, stride) _tile_loadd(to, from, (stride) * (ptrdiff_t)sizeof(REAL))
-#define TILE_STORE(from, to, stride) _tile_stored(from, to, (stride) * (ptrdiff_t)sizeof(REAL))
+#define TILE_LOAD _tile_loadd
+#define TILE_STORE _tile_stored
 #define TILE_MULTIPLY _tile_dpbf16ps
+#define TILE_MULTIPLY_BYTES _tile_dpbssd
 #define TILE_CONFIGURE configure_tiles
 #define TILE_RELEASE()                                                                             \
     _tile_release() /* in their first state they cost a switch of threads nothing */
 
-INLINE void configure_tiles(const uint8_t *lines) {
+INLINE void configure_tiles(const tile_shapes *to) {
     struct {
         uint8_t palette, start_line, reserved[14];
-        uint16_t bytes_in_line[16];
+        uint16_t bytes[16];
         uint8_t lines[16];
     } shapes = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        shapes.bytes_in_line[i] = LANES * sizeof(REAL);
-        shapes.lines[i] = lines[i];
+    for (int i = 0; i < TILES; i++) {
+        shapes.bytes[i] = to->bytes[i];
+        shapes.lines[i] = to->lines[i];
     }
+    __asm__ volatile("" : : "r"(&shapes) : "memory"); /* GCC 12 takes it to be read in part */
     _tile_loadconfig(&shapes);
 }
+#else
+#define TILE_RELEASE() ((void)0)
+#endif
+
+#ifdef HAS_TILES
+/* A load of zeros: a multiplication that adds to a tile which the instruction for it has cleared starts 40 cycles late. */
+static const _Alignas(64) char LINE_OF_ZEROS[LINE_BYTES];
+#define TILE_CLEAR(to) TILE_LOAD(to, LINE_OF_ZEROS, 0)
+
+/* Between products: tiles that multiply nothing for 300 cycles fall asleep, and take 1000 to 3000 to wake up. The tiles
+ * are those of any product; the sum of no use. */
+#define KEEP_AWAKE() TILE_MULTIPLY_BYTES(0, 6, 7)
+#else
+#define KEEP_AWAKE() ((void)0)
 #endif
 
 #endif

@@ -51,17 +51,17 @@ INLINE void store(REAL *p, vec v) { *(vec_in_memory *)p = v; }
 /* The first n lanes (n may exceed LANES); the others are zero, and are not touched in memory. */
 #if defined(__AVX512F__) && FASTGRU_VECTOR_BYTES == 64
 #if FASTGRU_REAL_IS_DOUBLE
-#define MASKED(operation) _mm512_##operation##_pd
+#define AVX512(operation) _mm512_##operation##_pd
 #else
-#define MASKED(operation) _mm512_##operation##_ps
+#define AVX512(operation) _mm512_##operation##_ps
 #endif
 INLINE unsigned first_lanes(ptrdiff_t n) { return n <= 0 ? 0 : (1u << n) - 1; }
 INLINE vec load_part(const REAL *p, ptrdiff_t n) {
-    return n >= LANES ? load(p) : (vec)MASKED(maskz_loadu)(first_lanes(n), p);
+    return n >= LANES ? load(p) : (vec)AVX512(maskz_loadu)(first_lanes(n), p);
 }
 INLINE void store_part(REAL *p, vec v, ptrdiff_t n) {
     if (n >= LANES) store(p, v);
-    else MASKED(mask_storeu)(p, first_lanes(n), v);
+    else AVX512(mask_storeu)(p, first_lanes(n), v);
 }
 #else
 INLINE vec load_part(const REAL *p, ptrdiff_t n) {
@@ -101,8 +101,13 @@ INLINE vec choose(ivec mask, vec yes, vec no) {
 }
 
 /* A NaN in `a` comes through both. (Loops over lanes compile to scalar code here, once they are inlined.) */
+#if defined(__AVX512F__) && FASTGRU_VECTOR_BYTES == 64
+INLINE vec min_(vec a, vec limit) { return (vec)AVX512(min)(limit, a); }
+INLINE vec max_(vec a, vec limit) { return (vec)AVX512(max)(limit, a); }
+#else
 INLINE vec min_(vec a, vec limit) { return choose(limit < a, limit, a); }
 INLINE vec max_(vec a, vec limit) { return choose(limit > a, limit, a); }
+#endif
 
 INLINE vec sqrt_(vec a) {
     vec v = a;

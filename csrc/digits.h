@@ -1,0 +1,226 @@
+/* Numbers in fixed point: operands of products through integers (digit_sums.h).
+ *
+ * The numbers of a row of A, or of a column of B, share a scale, a 127th of the largest of them. Each is a multiple of
+ * scale / 2^16, three digits of one signed byte: scale * (d0 + d1 / 2^8 + d2 / 2^16). That is 24 bits, as float32 has, for
+ * the largest, and as many behind the point for all others. An infinity counts as the largest float32 number; a NaN
+ * makes the scale NaN.
+ *
+ * Where the numbers along the depth may be of any kind, as features are, they are balanced: each is multiplied by the power
+ * of two just below the largest of the weights that it meets, and these are divided by it. So the scale of a row is
+ * that of its largest contribution, and numbers of another size do not push each other's digits out.
+ *
+ * A's digits are tiles: for 16 rows each [blocks of the depth][3][16][64]. B's, for 16 columns each, are [depth / 4][3][16][4]:
+ * a line of a tile, or a vector, has four numbers along the depth for each of 16 columns. After the digits of all columns come
+ * their scales, what A's digits, with 128 added, add too much to each place's sums, and the powers of two. */
+#ifndef FASTGRU_DIGITS_H
+#define FASTGRU_DIGITS_H
+
+#include "tiles.h"
+
+enum { DIGITS = 3, LARGEST_DIGIT = 127, NUMBERS_IN_A_LANE = 4 };
+
+/* The depth, cut into equal blocks of at most a line. */
+typedef struct {
+    ptrdiff_t count, depth;
+} digit_blocks;
+
+INLINE digit_blocks digit_blocks_of(ptrdiff_t depth) {
+    const ptrdiff_t count = (padded(depth, LANES) + LINE_BYTES - 1) / LINE_BYTES;
+    return (digit_blocks){count, padded((depth + count - 1) / count, LANES)};
+}
+
+/* Bytes of so many numbers along the depth of 16 columns, and of all of them. */
+INLINE ptrdiff_t digits_along(ptrdiff_t depth) {
+    return depth / NUMBERS_IN_A_LANE * DIGITS * LINE_BYTES;
+}
+INLINE ptrdiff_t digit_column(digit_blocks b) { return b.count * digits_along(b.depth); }
+
+/* Bytes of a digit of 16 rows of a block, of all digits of a block, and of all blocks. */
+enum { DIGIT_TILE = TILE_LINES * LINE_BYTES, DIGIT_BLOCK = DIGITS * DIGIT_TILE };
+INLINE ptrdiff_t digit_row(digit_blocks b) { return b.count * DIGIT_BLOCK; }
+
+/* Reals that hold A's digits, and B's. */
+INLINE ptrdiff_t left_digits_size(ptrdiff_t row_count, ptrdiff_t depth) {
+    return padded(row_count, TILE_LINES) / TILE_LINES * digit_row(digit_blocks_of(depth)) /
+           (ptrdiff_t)sizeof(REAL);
+}
+INLINE ptrdiff_t right_digits_size(ptrdiff_t depth, ptrdiff_t columns) {
+    return columns / LANES * digit_column(digit_blocks_of(depth)) / (ptrdiff_t)sizeof(REAL);
+}
+
+/* All of B, and where its parts are. */
+INLINE ptrdiff_t digit_matrix_size(ptrdiff_t depth, ptrdiff_t columns) {
+    return right_digits_size(depth, columns) + (1 + DIGITS) * columns + padded(depth, LANES);
+}
+typedef struct {
+    char *digits;
+    REAL *scales;
+    int32_t *excess;
+    REAL *balance;
+} digit_matrix;
+
+INLINE digit_matrix digit_matrix_at(const REAL *b, ptrdiff_t depth, ptrdiff_t columns) {
+    REAL *scales = (REAL *)b + right_digits_size(depth, columns);
+    REAL *excess = scales + columns;
+    return (digit_matrix){(char *)b, scales, (int32_t *)excess, excess + DIGITS * columns};
+}
+
+/* The columns from j on. */
+INLINE digit_matrix columns_of_digits(const digit_matrix *b, ptrdiff_t depth, ptrdiff_t j) {
+    digit_matrix from = *b;
+    from.digits += j / LANES * digit_column(digit_blocks_of(depth));
+    from.scales += j;
+    from.excess += j * DIGITS;
+    return from;
+}
+
+#ifdef HAS_TILES
+
+/* Magnitudes as integers are in the same order, and NaN is the largest. */
+INLINE ivec magnitude(vec x) { return (ivec)x & ~sign_mask(); }
+
+/* The same, but zero for an infinity or a NaN. */
+INLINE ivec finite_magnitude(vec x) {
+    const ivec m = magnitude(x), infinity = (ivec){0} + 0x7f800000;
+    return m & (m < infinity);
+}
+
+#ifdef __AVX512F__
+
+INLINE ivec larger(ivec a, ivec b) { return (ivec)_mm512_max_epi32((__m512i)a, (__m512i)b); }
+INLINE INTEGER largest_lane(ivec v) { return _mm512_reduce_max_epi32((__m512i)v); }
+INLINE ivec nearest_integer(vec x) { return (ivec)_mm512_cvtps_epi32((__m512)x); }
+
+/* Of each lane the third byte, the second, and the first, each to a place of its own. */
+INLINE void store_digits(char *to, bitvec digits) {
+#define LINE(n) n, n + 4, n + 8, n + 12
+#define LINES(n) LINE(n), LINE(n + 16), LINE(n + 32), LINE(n + 48)
+    static const _Alignas(64) char BYTES[64] = {LINES(2), LINES(1), LINES(0), LINES(3)};
+#undef LINE
+#undef LINES
+    const __m512i lines = _mm512_permutexvar_epi8(_mm512_load_si512(BYTES), (__m512i)digits);
+    _mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(lines));
+    _mm_storeu_si128((__m128i *)(to + DIGIT_TILE), _mm512_extracti32x4_epi32(lines, 1));
+    _mm_storeu_si128((__m128i *)(to + 2 * DIGIT_TILE), _mm512_extracti32x4_epi32(lines, 2));
+}
+
+#else
+
+INLINE ivec larger(ivec a, ivec b) { return (a & (a > b)) | (b & (a <= b)); }
+INLINE INTEGER largest_lane(ivec v) {
+    INTEGER most = v[0];
+    for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
+    return most;
+}
+INLINE ivec nearest_integer(vec x) {
+    ivec n = {0};
+    for (int i = 0; i < LANES; i++) n[i] = (INTEGER)__builtin_rintf(x[i]);
+    return n;
+}
+INLINE void store_digits(char *to, bitvec digits) {
+    for (int d = 0; d < DIGITS; d++)
+        for (int i = 0; i < LANES; i++)
+            to[d * DIGIT_TILE + i] = (char)(digits[i] >> 8 * (DIGITS - 1 - d));
+}
+
+#endif
+
+/* The largest magnitudes, within what a scale can be made of. Where they are tiny digits are few. */
+INLINE vec scalable(ivec largest) {
+    return max_(min_((vec)largest, splat(0x1.fffffep127f)), splat(0x1p-100f));
+}
+
+/* Three digits, the first one highest, of numbers times 2^16 / scale; each has 128 added, or, flipped, not. */
+enum { FLIP = 0x808080 };
+INLINE bitvec digits_of(vec x) {
+    const vec limit = splat(LARGEST_DIGIT << 16);
+    return (bitvec)nearest_integer(max_(min_(x, limit), -limit)) + FLIP;
+}
+
+INLINE ivec load_integers(const void *p) { return (ivec)load(p); }
+
+/* sum + the products of four unsigned bytes, the same for all lanes, and a lane's four signed ones. */
+INLINE ivec add_products(ivec sum, const char *a, ivec b) {
+    int32_t four;
+    memcpy(&four, a, sizeof four);
+#ifdef __AVX512VNNI__
+    return (ivec)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(four), (__m512i)b);
+#else
+    for (int n = 0; n < NUMBERS_IN_A_LANE; n++)
+        sum += ((ivec)((bitvec)b << 8 * (3 - n)) >> 24) * (four >> 8 * n & 0xff);
+    return sum;
+#endif
+}
+
+/* A row of A, times a balance if there is one. Returns its scale. */
+INLINE REAL split_row(const REAL *x, ptrdiff_t depth, const REAL *balance, const int balanced,
+                      unsigned flip, char *to) {
+    const digit_blocks blocks = digit_blocks_of(depth);
+    ivec largest = {0};
+#define NUMBERS(k)                                                                                 \
+    (balanced ? load_part(x + (k), depth - (k)) * load_part(balance + (k), depth - (k))            \
+              : load_part(x + (k), depth - (k)))
+    for (ptrdiff_t k = 0; k < depth; k += LANES) largest = larger(largest, magnitude(NUMBERS(k)));
+    const REAL scale = scalable((ivec){0} + largest_lane(largest))[0] / LARGEST_DIGIT;
+    const REAL factor = 0x1p16f / scale;
+    for (ptrdiff_t k0 = 0; k0 < depth; k0 += blocks.depth, to += DIGIT_BLOCK)
+        for (ptrdiff_t k = k0; k < minimum(depth, k0 + blocks.depth); k += LANES)
+            store_digits(to + k - k0, digits_of(NUMBERS(k) * factor) ^ flip);
+#undef NUMBERS
+    return scale;
+}
+
+/* Rows [first, last) of A; flipped, for tiles that are ready. */
+static void split_left(const rows *from, ptrdiff_t first, ptrdiff_t last, ptrdiff_t depth,
+                       const REAL *balance, unsigned flip, char *to, REAL *scales) {
+    const ptrdiff_t next = digit_row(digit_blocks_of(depth));
+    for (ptrdiff_t i = 0; i < last - first; i++) {
+        const REAL *x = row(from, first + i);
+        char *line = to + i / TILE_LINES * next + i % TILE_LINES * LINE_BYTES;
+        scales[i] = balance ? split_row(x, depth, balance, 1, flip, line)
+                            : split_row(x, depth, NULL, 0, flip, line);
+        if (flip) KEEP_AWAKE();
+    }
+}
+
+/* The largest magnitudes become those of lines of 16 columns too. */
+INLINE void raise_largest(const REAL *lines, ptrdiff_t depth, REAL *largest) {
+    ivec most = (ivec)load(largest);
+    for (ptrdiff_t k = 0; k < depth; k++) most = larger(most, magnitude(load(lines + k * LANES)));
+    store(largest, (vec)most);
+}
+
+/* The power of two at or below a number's magnitude: zero for zero. */
+INLINE REAL power_below(INTEGER magnitude) {
+    const INTEGER most = 227 << 23 /* 2^100 */, power = magnitude & 0x7f800000;
+    REAL x;
+    memcpy(&x, power < most ? &power : &most, sizeof x);
+    return x;
+}
+
+/* Lines of 16 columns of B, a block of them. */
+static const char FOUR_TIMES_128[NUMBERS_IN_A_LANE] = {'\x80', '\x80', '\x80', '\x80'};
+INLINE void split_right(const REAL *lines, vec scale, ptrdiff_t depth, char *to, int32_t *excess) {
+    const vec factor = splat(0x1p16f) / scale;
+    ivec added[DIGITS] = {load_integers(excess), load_integers(excess + LANES),
+                          load_integers(excess + 2 * LANES)};
+    const bitvec low = (bitvec){0} + 0xffu;
+    for (ptrdiff_t k = 0; k < depth; k += NUMBERS_IN_A_LANE) {
+        bitvec digit[DIGITS] = {{0}};
+        UNROLL for (int n = 0; n < NUMBERS_IN_A_LANE; n++) {
+            const bitvec digits = digits_of(load(lines + (k + n) * LANES) * factor) ^ FLIP;
+            UNROLL for (int d = 0; d < DIGITS; d++) digit[d] |=
+                (digits >> 8 * (DIGITS - 1 - d) & low) << 8 * n;
+        }
+        UNROLL for (int d = 0; d < DIGITS; d++) {
+            store((REAL *)(to + digits_along(k) + d * LINE_BYTES), (vec)digit[d]);
+            UNROLL for (int c = d; c < DIGITS; c++) added[c] =
+                add_products(added[c], FOUR_TIMES_128, (ivec)digit[d]);
+        }
+    }
+    UNROLL for (int d = 0; d < DIGITS; d++) store((REAL *)(excess + d * LANES), (vec)added[d]);
+}
+
+#endif
+
+#endif

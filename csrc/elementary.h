@@ -75,20 +75,24 @@ INLINE void exp_reduced(const vec *x, vec *p, vec *rounded, const int n) {
  * are lost. */
 INLINE vec power_of_two(bitvec k) { return (vec)((k << MANTISSA_BITS) + (bitvec)splat(1)); }
 
-/* 1 / b and a / b for b of normal size. AVX-512 divides in 16 cycles; an estimate of 14 bits and two multiply-adds (and two
- * more, to round the quotient once) take a third of that. */
+/* 1 / b and a / b for b of normal size. AVX-512 divides in 16 cycles; an estimate of 14 bits and some multiply-adds, until it
+ * is rounded once, take a third of that. */
 #if defined(__AVX512F__) && !FASTGRU_REAL_IS_DOUBLE
 #define DIVIDES_BY_ESTIMATE 1
-INLINE void reciprocals(vec *b, const int n) {
-    vec estimate[MOST_TOGETHER], error[MOST_TOGETHER];
+INLINE void estimate_reciprocals(const vec *b, vec *estimate, vec *error, const int n) {
     TOGETHER(i, n) estimate[i] = (vec)_mm512_rcp14_ps((__m512)b[i]);
     TOGETHER(i, n) error[i] = fma_(-b[i], estimate[i], splat(1));
+}
+INLINE void reciprocals(vec *b, const int n) {
+    vec estimate[MOST_TOGETHER], error[MOST_TOGETHER];
+    estimate_reciprocals(b, estimate, error, n);
+    TOGETHER(i, n) error[i] = fma_(error[i], error[i], error[i]);
     TOGETHER(i, n) b[i] = fma_(estimate[i], error[i], estimate[i]);
 }
 INLINE void divide(const vec *a, const vec *b, vec *quotient, const int n) {
     vec r[MOST_TOGETHER], left[MOST_TOGETHER];
-    TOGETHER(i, n) r[i] = b[i];
-    reciprocals(r, n);
+    estimate_reciprocals(b, r, left, n);
+    TOGETHER(i, n) r[i] = fma_(r[i], left[i], r[i]);
     TOGETHER(i, n) quotient[i] = a[i] * r[i];
     TOGETHER(i, n) left[i] = fma_(-b[i], quotient[i], a[i]);
     TOGETHER(i, n) quotient[i] = fma_(left[i], r[i], quotient[i]);

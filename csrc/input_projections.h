@@ -24,7 +24,8 @@ static int reads_in_place(const forward_pass *f, const share *part) {
     const ptrdiff_t count = part->last_row - part->first_row;
     if (s->input_copies || places_of(s)) return 0;
     if (s->schedule) return count == s->batch;
-    return panel_vectors(s) > PLAIN || count == 1 || f->args->x_step == count * f->args->x_batch;
+    return inputs_use_digits(s) || panel_vectors(s) > PLAIN || count == 1 ||
+           f->args->x_step == count * f->args->x_batch;
 }
 
 /* The row of x, or of another array of that layout, for row i of step t. */

@@ -125,4 +125,33 @@ static forward_pass begin_forward(const fastgru_forward *args, int threads, REAL
     return f;
 }
 
+/* Some rows of x, or of a state, as digits; `copies` of them for so many gates, so far apart. */
+typedef struct {
+    rows from;
+    ptrdiff_t first, last, depth, copy_stride;
+    int copies;
+} digit_source;
+
+INLINE digit_product begin_digit_product(const forward_pass *f, int member, const digit_source *d,
+                                         const digit_matrix *b, int balanced) {
+    const ptrdiff_t next = digits_of_rows(d->last - d->first, d->depth);
+    const ptrdiff_t scales_at = left_digits_size(d->last - d->first, d->depth);
+    REAL *to = f->digits + member * member_digits(f->shape);
+    for (int c = 0; c < maximum(d->copies, 1); c++) {
+        rows copy = d->from;
+        copy.data += c * d->copy_stride;
+        begin_digits(&copy, d->first, d->last, d->depth, balanced ? b->balance : NULL,
+                     (char *)(to + c * next), to + c * next + scales_at);
+    }
+    return (digit_product){
+        .a = (const char *)to,
+        .a_scales = to + scales_at,
+        .a_next = d->copies > 1 ? next * (ptrdiff_t)sizeof(REAL) : 0,
+        .scales_next = next,
+        .b = *b,
+        .row_count = d->last - d->first,
+        .depth = d->depth,
+    };
+}
+
 #endif

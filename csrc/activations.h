@@ -62,9 +62,9 @@ INLINE vec polynomial(vec x, const REAL *coefficients, const int count) {
 INLINE vec erfc_(vec x) {
     const vec a = min_(absolute(x), splat(30)), k = splat(ERFC_K);
     const vec square = a * a, rest = fma_(a, a, -square); /* exp(-a^2) wants all of a^2 */
-    const vec p = polynomial((a - k) / (a + k), ERFC_P, sizeof ERFC_P / sizeof *ERFC_P);
+    const vec p = polynomial(quotient(a - k, a + k), ERFC_P, sizeof ERFC_P / sizeof *ERFC_P);
     const vec e = exp_vec(-square) * (splat(1) - rest);
-    const vec y = e * p / (splat(1) + a + a);
+    const vec y = quotient(e * p, splat(1) + a + a);
     return choose(x < splat(0), splat(2) - y, y);
 }
 

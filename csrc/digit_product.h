@@ -9,11 +9,10 @@ enum { DEEPEST = INT32_MAX / (3 << 15) }; /* no sum of so many products overflow
 
 #ifdef HAS_TILES
 
-/* Rows [first, last) of A, ready for products; with more than ROWS_ON_VECTORS the tiles must be, already. */
-static void begin_digits(const rows *from, ptrdiff_t first, ptrdiff_t last, ptrdiff_t depth,
-                         const REAL *balance, char *to, REAL *scales) {
-    split_left(from, first, last, depth, balance, last - first > ROWS_ON_VECTORS ? FLIP : 0, to,
-               scales);
+/* Some of `total` rows of A, ready for products; with more than ROWS_ON_VECTORS in all the tiles must be, already. */
+static void split_for_products(REAL *const *x, ptrdiff_t count, ptrdiff_t total, ptrdiff_t depth,
+                               const REAL *balance, char *to, REAL *scales) {
+    split_left(x, count, depth, balance, total > ROWS_ON_VECTORS ? FLIP : 0, to, scales);
 }
 
 static void multiply_digits(const digit_product *m) {
@@ -22,9 +21,9 @@ static void multiply_digits(const digit_product *m) {
 }
 
 #else /* never called */
-static void begin_digits(const rows *from, ptrdiff_t first, ptrdiff_t last, ptrdiff_t depth,
-                         const REAL *balance, char *to, REAL *scales) {
-    (void)from, (void)first, (void)last, (void)depth, (void)balance, (void)to, (void)scales;
+static void split_for_products(REAL *const *x, ptrdiff_t count, ptrdiff_t total, ptrdiff_t depth,
+                               const REAL *balance, char *to, REAL *scales) {
+    (void)x, (void)count, (void)total, (void)depth, (void)balance, (void)to, (void)scales;
 }
 static void take_digit_tiles(ptrdiff_t row_count, ptrdiff_t depth) { (void)row_count, (void)depth; }
 static void multiply_digits(const digit_product *m) { (void)m; }

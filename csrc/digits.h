@@ -170,15 +170,14 @@ INLINE REAL split_row(const REAL *x, ptrdiff_t depth, const REAL *balance, const
     return scale;
 }
 
-/* Rows [first, last) of A; flipped, for tiles that are ready. */
-static void split_left(const rows *from, ptrdiff_t first, ptrdiff_t last, ptrdiff_t depth,
-                       const REAL *balance, unsigned flip, char *to, REAL *scales) {
+/* Rows of A; flipped, for tiles that are ready. */
+static void split_left(REAL *const *x, ptrdiff_t count, ptrdiff_t depth, const REAL *balance,
+                       unsigned flip, char *to, REAL *scales) {
     const ptrdiff_t next = digit_row(digit_blocks_of(depth));
-    for (ptrdiff_t i = 0; i < last - first; i++) {
-        const REAL *x = row(from, first + i);
+    for (ptrdiff_t i = 0; i < count; i++) {
         char *line = to + i / TILE_LINES * next + i % TILE_LINES * LINE_BYTES;
-        scales[i] = balance ? split_row(x, depth, balance, 1, flip, line)
-                            : split_row(x, depth, NULL, 0, flip, line);
+        scales[i] = balance ? split_row(x[i], depth, balance, 1, flip, line)
+                            : split_row(x[i], depth, NULL, 0, flip, line);
         if (flip) KEEP_AWAKE();
     }
 }

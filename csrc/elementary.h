@@ -139,6 +139,11 @@ INLINE void tanhs(vec *x, const int n) {
     }
 }
 
+INLINE vec quotient(vec a, vec b) {
+    vec y;
+    divide(&a, &b, &y, 1);
+    return y;
+}
 INLINE vec sigmoid_vec(vec x) {
     sigmoids(&x, 1);
     return x;

@@ -125,24 +125,37 @@ static forward_pass begin_forward(const fastgru_forward *args, int threads, REAL
     return f;
 }
 
-/* Some rows of x, or of a state, as digits; `copies` of them for so many gates, so far apart. */
+/* Rows of x, or of a state: at strides, or each where it is; `copies` of them for so many gates, so far apart. */
 typedef struct {
     rows from;
+    REAL *const *pointers; /* instead of from, to row `first` and those after it */
     ptrdiff_t first, last, depth, copy_stride;
     int copies;
 } digit_source;
 
-INLINE digit_product begin_digit_product(const forward_pass *f, int member, const digit_source *d,
+static void split_source(const digit_source *d, int copy, const REAL *balance, REAL *to,
+                         REAL *scales) {
+    enum { AT_ONCE = 4 * TILE_LINES };
+    const ptrdiff_t total = d->last - d->first;
+    rows from = d->from;
+    from.data += copy * d->copy_stride;
+    for (ptrdiff_t i = 0; i < total; i += AT_ONCE) {
+        const ptrdiff_t count = minimum(AT_ONCE, total - i);
+        REAL *x[AT_ONCE];
+        if (!d->pointers) point_to_rows(&from, d->first + i, count, x);
+        split_for_products(d->pointers ? d->pointers + i : x, count, total, d->depth, balance,
+                           (char *)(to + left_digits_size(i, d->depth)), scales + i);
+    }
+}
+
+/* A product of these rows, as digits, with some columns that are still to be said. */
+static digit_product begin_digit_product(const forward_pass *f, int member, const digit_source *d,
                                          const digit_matrix *b, int balanced) {
     const ptrdiff_t next = digits_of_rows(d->last - d->first, d->depth);
     const ptrdiff_t scales_at = left_digits_size(d->last - d->first, d->depth);
     REAL *to = f->digits + member * member_digits(f->shape);
-    for (int c = 0; c < maximum(d->copies, 1); c++) {
-        rows copy = d->from;
-        copy.data += c * d->copy_stride;
-        begin_digits(&copy, d->first, d->last, d->depth, balanced ? b->balance : NULL,
-                     (char *)(to + c * next), to + c * next + scales_at);
-    }
+    for (int c = 0; c < maximum(d->copies, 1); c++)
+        split_source(d, c, balanced ? b->balance : NULL, to + c * next, to + c * next + scales_at);
     return (digit_product){
         .a = (const char *)to,
         .a_scales = to + scales_at,

@@ -24,8 +24,7 @@ static int reads_in_place(const forward_pass *f, const share *part) {
     const ptrdiff_t count = part->last_row - part->first_row;
     if (s->input_copies || places_of(s)) return 0;
     if (s->schedule) return count == s->batch;
-    return inputs_use_digits(s) || panel_vectors(s) > PLAIN || count == 1 ||
-           f->args->x_step == count * f->args->x_batch;
+    return panel_vectors(s) > PLAIN || count == 1 || f->args->x_step == count * f->args->x_batch;
 }
 
 /* The row of x, or of another array of that layout, for row i of step t. */
@@ -92,18 +91,34 @@ static rows rows_of_x(forward_pass *f, const share *part, const chunk_part *c) {
                          args->x_batch, args->x_step);
 }
 
+/* The member's rows [first, last) of a chunk, where they are in x. */
+static void point_to_inputs(const forward_pass *f, const share *part, const chunk_part *c,
+                            ptrdiff_t first, ptrdiff_t last, REAL **to) {
+    const fastgru_forward *args = f->args;
+    for (ptrdiff_t t = c->first_step, n = 0; t < c->end && n < last; t++) {
+        const ptrdiff_t end = last_row_in(f->shape, part, t);
+        for (ptrdiff_t i = part->first_row; i < end && n < last; i++, n++)
+            if (n >= first)
+                *to++ = (REAL *)args->x + place_in(f->shape, t, i, args->x_batch, args->x_step);
+    }
+}
+
 /* The product as digits: of some columns, which stay in L2, with all rows that are digits. */
-static void project_digits(const forward_pass *f, const share *part, const chunk_part *c, rows x) {
+static void project_digits(forward_pass *f, const share *part, const chunk_part *c) {
     const shape *s = f->shape;
     const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates,
                     end = part->last_unit * f->gates;
     const digit_matrix w = digit_matrix_at(f->w, s->inputs, padded_units(s) * f->gates);
     const ptrdiff_t bytes = digit_column(digit_blocks_of(s->inputs));
     const ptrdiff_t most = maximum(1, (1 << 18) / (bytes * f->gates)) * f->gates * LANES;
+    REAL *x[DIGIT_ROWS];
     digit_source d = {
-        .from = x, .depth = s->inputs, .copies = s->input_copies, .copy_stride = f->inputs_stride};
+        .depth = s->inputs, .copies = s->input_copies, .copy_stride = f->inputs_stride};
+    if (s->input_copies) d.from = rows_of_x(f, part, c);
+    else d.pointers = x;
     for (; d.first < c->row_count; d.first = d.last) {
         d.last = minimum(c->row_count, d.first + DIGIT_ROWS);
+        if (d.pointers) point_to_inputs(f, part, c, d.first, d.last, x);
         take_digit_tiles(d.last - d.first, s->inputs);
         digit_product m = begin_digit_product(f, part->member, &d, &w, 1);
         m.gates = f->gates;
@@ -122,11 +137,11 @@ static void project_digits(const forward_pass *f, const share *part, const chunk
 /* The member's rows and units of the input projections of a chunk. */
 static void project_inputs(forward_pass *f, const share *part, const chunk_part *c) {
     const shape *s = f->shape;
-    const rows x = rows_of_x(f, part, c);
     if (inputs_use_digits(s)) {
-        project_digits(f, part, c, x);
+        project_digits(f, part, c);
         return;
     }
+    const rows x = rows_of_x(f, part, c);
     const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates;
     multiply_packed(&(packed_product){
         .a = x,

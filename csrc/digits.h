@@ -208,8 +208,10 @@ INLINE void split_right(const REAL *lines, vec scale, ptrdiff_t depth, char *to,
         bitvec digit[DIGITS] = {{0}};
         UNROLL for (int n = 0; n < NUMBERS_IN_A_LANE; n++) {
             const bitvec digits = digits_of(load(lines + (k + n) * LANES) * factor) ^ FLIP;
-            UNROLL for (int d = 0; d < DIGITS; d++) digit[d] |=
-                (digits >> 8 * (DIGITS - 1 - d) & low) << 8 * n;
+            UNROLL for (int d = 0; d < DIGITS; d++) {
+                const int left = 8 * (n - (DIGITS - 1 - d));
+                digit[d] |= (left > 0 ? digits << left : digits >> -left) & low << 8 * n;
+            }
         }
         UNROLL for (int d = 0; d < DIGITS; d++) {
             store((REAL *)(to + digits_along(k) + d * LINE_BYTES), (vec)digit[d]);

@@ -39,7 +39,7 @@ FLAGS = (
 
 AVX2 = "-mavx2 -mfma"
 AVX512 = f"-mavx512f -mavx512vl -mavx512dq -mavx512bw {AVX2} -mprefer-vector-width=512"
-AMX = f"-mamx-tile -mamx-bf16 -mamx-int8 -mavx512vbmi -mavx512vnni {AVX512}"
+AMX = f"-mamx-tile -mamx-int8 -mavx512vbmi -mavx512vnni {AVX512}"
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 2
  * from L2 or meets so many rows that it may come from further away: its pieces are half as large again. The answer does
  * not depend on the number of threads. */
 INLINE int chunks_use_tiles(const shape *s) {
-    return USE_TILES(rows_in_a_chunk(s, rows_at_a_time(s)) >= TILE_DEPTH && s->units >= 4 * LANES);
+    return USE_TILES(rows_in_a_chunk(s, rows_at_a_time(s)) >= 2 * TILE_LINES &&
+                     s->units >= 4 * LANES);
 }
 INLINE int steps_use_tiles(const shape *s) {
     const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
@@ -87,14 +88,15 @@ INLINE int steps_use_tiles(const shape *s) {
                      (bytes_of_u <= 3 << 19 || s->batch >= 2 * TILE_LINES));
 }
 
-/* Elements of a right-hand side, and of an operand of a sum over rows, ready for products. Gradients of weights come out
- * transposed where its left-hand side and its right-hand side change places. */
-INLINE ptrdiff_t right_size(int tiles, ptrdiff_t depth, ptrdiff_t columns) {
-    return tiles ? pieces_size(columns, depth) : plain_size(depth, columns);
-}
+/* Elements of an operand of a sum over rows: gradients of weights come out transposed where its left-hand side and its
+ * right-hand side change places. */
 INLINE ptrdiff_t operand_size(int tiles, ptrdiff_t row_count, ptrdiff_t columns) {
-    const ptrdiff_t right = right_size(tiles, row_count, columns);
-    return tiles ? right : maximum(right, lines_size(row_count, columns));
+    return maximum(right_size(tiles, row_count, columns), left_size(tiles, row_count, columns));
+}
+
+/* Where rows of derivatives become digits. */
+INLINE ptrdiff_t scratch_size(const shape *s) {
+    return maximum(split_size(s->units), split_size(gates_of(s) * s->units));
 }
 
 /* A member's operands of products over the rows of a chunk. */
@@ -198,7 +200,7 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
     b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);
-    b->scratch = take(&buffer, by_chunk ? threads * SPLIT_SCRATCH : 0);
+    b->scratch = take(&buffer, by_chunk ? threads * scratch_size(s) : 0);
     for (int n = 1; n < parts_of(s); n++)
         b->parts[n] = (sums){take(&buffer, kernel_size(s)), take(&buffer, recurrent_kernel_size(s)),
                              take(&buffer, biases_of(s) * s->units)};

@@ -7,23 +7,6 @@
 
 /* ---- weights, transposed ---- */
 
-/* Columns [first, last) of the transposes of some gates' weights, one below the other, as a right-hand side. */
-static void transpose_weights(const stacked *m, int tiles, ptrdiff_t first, ptrdiff_t last,
-                              REAL *to) {
-    const ptrdiff_t total = m->count * m->depth;
-    if (!tiles) {
-        for (int g = 0; g < m->count; g++)
-            pack_plain(m->matrix[g] + first * m->column_stride, m->row_stride, m->column_stride,
-                       m->depth, last - first, to + first * total, g * m->depth, total);
-        return;
-    }
-    for (ptrdiff_t j = first; j < last; j += TILE_LINES) {
-        REAL *pieces = to + pieces_size(j, total);
-        for (ptrdiff_t k = 0; k < total; k += TILE_DEPTH, pieces += SPLIT_SIZE)
-            split_stacked(m, k, j, last - j, pieces);
-    }
-}
-
 /* The transposes of a weight matrix' gates that some blocks of derivatives meet. */
 static stacked transposes(const shape *s, const fastgru_weights *w, blocks group,
                           int (*gate_of)(const shape *, int)) {
@@ -44,16 +27,16 @@ static void prepare_weights(const backward_pass *b, int member, int members) {
     part_of(s->units, PLAIN * LANES, member, members, &first, &last);
     for (int g = groups_of_u(s, groups); g-- > 0;) {
         const stacked m = transposes(s, u, groups[g], gate_of_u);
-        transpose_weights(&m, by_step, first, last, b->u_transposed[g]);
+        prepare_stacked(&m, by_step, first, last, s->units, b->u_transposed[g]);
     }
     if (resets_before(s)) {
         const stacked m = transposes(s, u, (blocks){DN, 1}, gate_of_u);
-        transpose_weights(&m, by_step, first, last, b->candidate_transposed);
+        prepare_stacked(&m, by_step, first, last, s->units, b->candidate_transposed);
     }
     part_of(s->inputs, PLAIN * LANES, member, members, &first, &last);
     for (int g = b->args->dx ? groups_of_w(s, groups) : 0; g-- > 0;) {
         const stacked m = transposes(s, w, groups[g], gate_of_w);
-        transpose_weights(&m, chunks_use_tiles(s), first, last, b->w_transposed[g]);
+        prepare_stacked(&m, chunks_use_tiles(s), first, last, s->inputs, b->w_transposed[g]);
     }
 }
 
@@ -158,7 +141,7 @@ INLINE int derivatives_are_left(const shape *s) { return s->transposes_gradients
 
 static void part_of_left(const shape *s, const share *part, ptrdiff_t columns, ptrdiff_t *first,
                          ptrdiff_t *last) {
-    part_of(columns, chunks_use_tiles(s) ? TILE_DEPTH : MOST_ROWS, part->peer, part->peers, first,
+    part_of(columns, chunks_use_tiles(s) ? TILE_LINES : MOST_ROWS, part->peer, part->peers, first,
             last);
 }
 
@@ -168,9 +151,7 @@ static void prepare_operand(const shape *s, const share *part, int left, rows fr
     ptrdiff_t first = 0, last = columns;
     if (left) part_of_left(s, part, columns, &first, &last);
     from.data += first;
-    if (chunks_use_tiles(s)) split_lines(&from, 0, row_count, last - first, left, to, row_count);
-    else if (left) pack_lines(&from, 0, row_count, last - first, to, row_count);
-    else pack_rows(&from, 0, row_count, last - first, to, row_count);
+    prepare_rows(&from, chunks_use_tiles(s), row_count, last - first, left, to);
 }
 
 /* The chunk's rows that have to be copied, by all who share it. */
@@ -212,20 +193,19 @@ static void sum_over_rows(const backward_pass *b, const share *part, const chunk
                               : rows_at(to + at, gates_of(s) * s->units);
     ptrdiff_t first, last;
     part_of_left(s, part, swapped ? d_columns : a_columns, &first, &last);
-    const rows mine = rows_at(row(&sums, first), sums.stride);
-    multiply_ready(
-        &(packed_product){
-            .a = {.data = swapped ? d : a},
-            .transposed = 1,
-            .c = mine,
-            .last = last - first,
-            .b = swapped ? a : d,
-            .depth = c->row_count,
-            .columns = swapped ? a_columns : d_columns,
-            .vectors = PLAIN,
-            .accumulate = c->accumulate,
-        },
-        chunks_use_tiles(s), NULL);
+    const ptrdiff_t columns = swapped ? a_columns : d_columns;
+    multiply_operands(&(operand_product){
+        .as_digits = chunks_use_tiles(s),
+        .a = {.data = swapped ? d : a},
+        .transposed = 1,
+        .b = swapped ? a : d,
+        .b_columns = columns,
+        .columns = columns,
+        .depth = c->row_count,
+        .c = rows_at(row(&sums, first), sums.stride),
+        .last = last - first,
+        .accumulate = c->accumulate,
+    });
 }
 
 static void weight_gradients(const backward_pass *b, const share *part, const chunk *c,
@@ -301,20 +281,23 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
                                                       c->last_row - c->first_row, args->dx_batch,
                                                       args->dx_step);
         ptrdiff_t first, last;
-        part_of(c->row_count, tiles ? TILE_DEPTH : MOST_ROWS, part->peer, part->peers, &first,
+        part_of(c->row_count, tiles ? 2 * TILE_LINES : MOST_ROWS, part->peer, part->peers, &first,
                 &last);
-        multiply_ready(
-            &(packed_product){
-                .a = from,
-                .c = to,
-                .first = first,
-                .last = last,
-                .b = b->w_transposed[g],
-                .depth = groups[g].count * s->units,
-                .columns = s->inputs,
-                .vectors = PLAIN,
-            },
-            tiles, b->scratch + part->member * SPLIT_SCRATCH);
+        const ptrdiff_t depth = groups[g].count * s->units;
+        if (tiles) take_digit_tiles(maximum(last - first, 1), depth);
+        multiply_operands(&(operand_product){
+            .as_digits = tiles,
+            .a = from,
+            .b = b->w_transposed[g],
+            .b_columns = s->inputs,
+            .columns = s->inputs,
+            .depth = depth,
+            .c = to,
+            .first = first,
+            .last = last,
+            .scratch = b->scratch + part->member * scratch_size(s),
+        });
+        if (tiles) TILE_RELEASE();
         if (!in_place) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
     }
 }

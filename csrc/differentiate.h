@@ -27,6 +27,7 @@ INLINE vec differentiate_blend(const backward_pass *b, const back_step *t, ptrdi
     const ptrdiff_t h = b->shape->units, hs = b->units_stride, left = h - j;
     const REAL *cache = t->cache + i * cached_row(b->shape) + j;
     REAL *derivatives = t->derivatives + i * b->stride + j;
+    if (b->steps_use_tiles) KEEP_AWAKE();
     prefetch_cached(cache + cached_row(b->shape), hs, GRU_VALUES);
     const vec dh = gradient_of_state(b, t, i, j);
     const vec z = load(cache + Z * hs), n = load(cache + N * hs);
@@ -110,6 +111,7 @@ INLINE void differentiate_lstm(const backward_pass *b, const back_step *t, const
                    *slope = cache + LSTM_VALUES * hs;
         REAL *derivatives = t->derivatives + i * b->stride + j, *dc_at = b->dc + i * hs + j;
         vec value[LSTM_VALUES], d[LSTM_GATES];
+        if (b->steps_use_tiles) KEEP_AWAKE();
         prefetch_cached(cache + cached_row(b->shape), hs, LSTM_VALUES);
         UNROLL for (int g = 0; g < LSTM_VALUES; g++) value[g] = load(cache + g * hs);
         const vec dh = gradient_of_state(b, t, i, j), tc = value[CACHED_TC];
@@ -137,6 +139,7 @@ NOINLINE void differentiate_simple_rnn(const backward_pass *b, const back_step *
     const ptrdiff_t hs = b->units_stride;
     const int standard = has_standard_activations(b->shape);
     FOR_EACH_VECTOR(t, i, j) {
+        if (b->steps_use_tiles) KEEP_AWAKE();
         const vec dh = gradient_of_state(b, t, i, j);
         const REAL *slope = t->cache + i * cached_row(b->shape) + j;
         store_part(t->derivatives + i * b->stride + j,

@@ -1,4 +1,4 @@
-/* Products of float32 through integers: those of the forward pass.
+/* Products of float32 through integers.
  *
  * Numbers are three digits in fixed point (digits.h). Of the nine products of their digits the six large ones are made, and
  * summed in integers by the places of the digits: of two first digits, of a first and a second one, and of those whose
@@ -13,7 +13,7 @@
 
 #include "digits.h"
 
-/* C = start + A B. */
+/* C = start + A B, or C += A B. */
 typedef struct {
     const char *a;
     const REAL *a_scales;
@@ -23,8 +23,9 @@ typedef struct {
     digit_matrix b;
     ptrdiff_t row_count, depth, columns;
     const REAL *start; /* the row that each row of C begins with, or NULL for zeros */
-    REAL *c;
-    ptrdiff_t c_stride;
+    int accumulate;
+    rows c;
+    ptrdiff_t c_first; /* C's row that A's first one makes */
 } digit_product;
 
 /* Which A the columns from j on meet. */

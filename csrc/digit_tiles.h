@@ -12,34 +12,54 @@ typedef struct {
     digit_blocks blocks;
 } digit_tiles;
 
-/* Lines of a tile's sums by place, and where in C they go. */
+/* Some rows of C, and their stride, or 0 where they have no one. */
+typedef struct {
+    REAL *row[TILE_LINES];
+    ptrdiff_t count, stride;
+} tile_rows;
+
+/* Lines of a tile's sums by place, what is added to them, and where they go. */
 typedef struct {
     const char *sums;
     ptrdiff_t count;
     const REAL *row_scale;
     vec column_scale, start;
     REAL *c;
+    ptrdiff_t c_stride;
 } sum_lines;
+
+/* Of a product that is not a simple one: what is added instead of `start`, and, if the tile is made in a buffer, where
+ * it goes from there. */
+typedef struct {
+    const REAL *from;
+    ptrdiff_t from_stride;
+    const tile_rows *rows;
+    ptrdiff_t column, width;
+    _Alignas(64) REAL buffer[TILE_LINES * LANES];
+} any_lines;
 
 /* Up to two tiles' sums. They become reals some lines at a time while the next tiles are multiplied: other units do that. */
 typedef int32_t digit_sums[2][DIGITS][TILE_LINES][LANES];
 typedef struct {
     digit_sums *sums;
-    sum_lines first, second;
-    ptrdiff_t c_step, at_once;
+    sum_lines lines[2];
+    any_lines *any;
+    ptrdiff_t at_once;
 } pending_sums;
 
-INLINE void scale_lines(sum_lines *l, ptrdiff_t most, ptrdiff_t c_step) {
+INLINE void scale_lines(sum_lines *l, ptrdiff_t most, any_lines *any) {
     ptrdiff_t count = minimum(l->count, most);
     for (l->count -= count; count > 0; count--) {
         const ivec place[DIGITS] = {load_integers(l->sums), load_integers(l->sums + DIGIT_TILE),
                                     load_integers(l->sums + 2 * DIGIT_TILE)};
         /* volatile: GCC would load the scales of several lines as a vector, and take it apart again. */
         const REAL row_scale = *(const volatile REAL *)l->row_scale;
-        store(l->c, fma_(sum_of_places(place) * row_scale, l->column_scale, l->start));
+        const vec start = any ? load(any->from) : l->start;
+        store(l->c, fma_(sum_of_places(place) * row_scale, l->column_scale, start));
         l->sums += LINE_BYTES;
         l->row_scale++;
-        l->c += c_step;
+        l->c += l->c_stride;
+        if (any) any->from += any->from_stride;
     }
 }
 
@@ -52,10 +72,11 @@ INLINE void scale_lines(sum_lines *l, ptrdiff_t most, ptrdiff_t c_step) {
 
 /* Two tiles of rows, or of columns. The order keeps three multiplications between those that add to the same sum: each
  * waits 52 cycles for the one before it. The first four leave the last sums time to arrive in the cache. */
-INLINE void run_places(const digit_tiles *p, const int tall, const int two, pending_sums *pending) {
+INLINE void run_places(const digit_tiles *p, const int tall, const int two, pending_sums *pending,
+                       const int simple) {
     const char *a0 = p->a[0], *a1 = p->a[1], *b0 = p->b[0], *b1 = p->b[1];
     const ptrdiff_t b_next = digits_along(p->blocks.depth);
-    const ptrdiff_t at_once = pending->at_once, c_step = pending->c_step;
+    const ptrdiff_t at_once = pending->at_once;
     FOR_EACH_SUM(CLEAR, two)
     for (ptrdiff_t n = 0; n < p->blocks.count; n++) {
 #define ONE(digit)                                                                                 \
@@ -64,13 +85,14 @@ INLINE void run_places(const digit_tiles *p, const int tall, const int two, pend
 #define TERM(digit, t, u, which)                                                                   \
     if (tall) LEFT(0, digit);                                                                      \
     else RIGHT(0, digit);                                                                          \
-    TILE_MULTIPLY_BYTES(t, 6, 7);                                                                  \
+    TILE_MULTIPLY(t, 6, 7);                                                                        \
     if (two) {                                                                                     \
         if (tall) LEFT(1, digit);                                                                  \
         else RIGHT(1, digit);                                                                      \
-        TILE_MULTIPLY_BYTES(u, 6, 7);                                                              \
+        TILE_MULTIPLY(u, 6, 7);                                                                    \
     }                                                                                              \
-    if (which) scale_lines(which < 2 ? &pending->first : &pending->second, at_once, c_step);
+    if (which)                                                                                     \
+        scale_lines(&pending->lines[which - 1], at_once, simple ? NULL : &pending->any[which - 1]);
         ONE(2)
         TERM(0, 2, 5, 0)
         ONE(0)
@@ -94,65 +116,117 @@ INLINE void run_places(const digit_tiles *p, const int tall, const int two, pend
 #undef CLEAR
 #undef KEEP
 
+static tile_rows rows_of_tile(const digit_product *m, ptrdiff_t i) {
+    tile_rows r = {.count = minimum(TILE_LINES, m->row_count - i), .stride = m->c.stride};
+    if (r.count > 0) point_to_rows(&m->c, m->c_first + i, r.count, r.row);
+    for (ptrdiff_t n = 1; n < r.count; n++)
+        if (r.row[n] - r.row[n - 1] != m->c.stride) r.stride = 0;
+    return r;
+}
+
+/* A tile that C's rows cannot take as it is, because they end inside of it or have no one stride, is made in a buffer. */
+static void begin_in_buffer(const digit_product *m, const tile_rows *r, ptrdiff_t j, sum_lines *l,
+                            any_lines *any) {
+    any->rows = r;
+    any->column = j;
+    any->width = m->columns - j;
+    l->c = any->buffer;
+    l->c_stride = LANES;
+    if (!m->accumulate) return;
+    for (ptrdiff_t n = 0; n < r->count; n++)
+        store(any->buffer + n * LANES, load_part(r->row[n] + j, any->width));
+    any->from = any->buffer;
+    any->from_stride = LANES;
+}
+static void end_lines(any_lines *any) {
+    if (!any->rows) return;
+    for (ptrdiff_t n = 0; n < any->rows->count; n++)
+        store_part(any->rows->row[n] + any->column, load(any->buffer + n * LANES), any->width);
+    any->rows = NULL;
+}
+
 /* The n-th tile's sums are those of C's tile at (i, j). */
-INLINE sum_lines lines_of(const digit_product *m, const digit_sums *sums, int n, ptrdiff_t i,
-                          ptrdiff_t j) {
-    return (sum_lines){
-        .sums = (const char *)(*sums)[n],
-        .count = minimum(TILE_LINES, m->row_count - i),
-        .row_scale = m->a_scales + copy_for(m, j) * m->scales_next + i,
-        .column_scale = load(m->b.scales + j),
-        .start = load(start_of(m, j)),
-        .c = m->c + i * m->c_stride + j,
-    };
+INLINE void begin_lines(const digit_product *m, pending_sums *pending, int n, const tile_rows *r,
+                        ptrdiff_t i, ptrdiff_t j, const int simple) {
+    sum_lines *l = &pending->lines[n];
+    l->sums = (const char *)(*pending->sums)[n];
+    l->count = minimum(TILE_LINES, m->row_count - i);
+    l->row_scale = m->a_scales + copy_for(m, j) * m->scales_next + i;
+    l->column_scale = load(m->b.scales + j);
+    l->c = simple ? m->c.data + (m->c_first + i) * m->c.stride + j : r->row[0] + j;
+    l->c_stride = simple ? m->c.stride : r->stride;
+    if (simple) {
+        l->start = load(start_of(m, j));
+        return;
+    }
+    any_lines *any = &pending->any[n];
+    end_lines(any);
+    any->from = m->accumulate ? l->c : start_of(m, j);
+    any->from_stride = m->accumulate ? l->c_stride : 0;
+    if (!r->stride || m->columns - j < LANES) begin_in_buffer(m, r, j, l, any);
 }
 
 /* One tile of rows times two of columns at a time; where gates have rows of their own, one. */
-INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, digit_tiles p,
-                             pending_sums *pending) {
+INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, digit_tiles p, const tile_rows *r,
+                             pending_sums *pending, const int simple) {
     const ptrdiff_t column = digit_column(p.blocks);
-    for (ptrdiff_t j = 0, count; j < m->columns; j += count * LANES) {
-        count = minimum(m->a_next ? 1 : 2, (m->columns - j) / LANES);
+    for (ptrdiff_t j = 0, two; j < m->columns; j += (1 + two) * LANES) {
+        two = !m->a_next && m->columns - j > LANES;
         p.a[0] = p.a[1] = m->a + copy_for(m, j) * m->a_next + i / TILE_LINES * digit_row(p.blocks);
         p.b[0] = m->b.digits + j / LANES * column;
         p.b[1] = p.b[0] + column;
-        if (count > 1) run_places(&p, 0, 1, pending);
-        else run_places(&p, 0, 0, pending);
-        pending->first = lines_of(m, pending->sums, 0, i, j);
-        pending->second.count = 0;
-        if (count > 1) pending->second = lines_of(m, pending->sums, 1, i, j + LANES);
+        if (two) run_places(&p, 0, 1, pending, simple);
+        else run_places(&p, 0, 0, pending, simple);
+        begin_lines(m, pending, 0, r, i, j, simple);
+        if (two) begin_lines(m, pending, 1, r, i, j + LANES, simple);
     }
 }
 
 /* Two tiles of rows, which stay in L1, times one of columns. */
 INLINE void multiply_two_rows(const digit_product *m, ptrdiff_t i, digit_tiles p,
-                              pending_sums *pending) {
+                              const tile_rows *r, pending_sums *pending, const int simple) {
     const ptrdiff_t row = digit_row(p.blocks);
     for (ptrdiff_t j = 0; j < m->columns; j += LANES) {
         p.a[0] = m->a + copy_for(m, j) * m->a_next + i / TILE_LINES * row;
         p.a[1] = p.a[0] + row;
         p.b[0] = p.b[1] = m->b.digits + j / LANES * digit_column(p.blocks);
-        run_places(&p, 1, 1, pending);
-        pending->first = lines_of(m, pending->sums, 0, i, j);
-        pending->second = lines_of(m, pending->sums, 1, i + TILE_LINES, j);
+        run_places(&p, 1, 1, pending, simple);
+        begin_lines(m, pending, 0, &r[0], i, j, simple);
+        begin_lines(m, pending, 1, &r[1], i + TILE_LINES, j, simple);
     }
 }
 
-static void multiply_on_tiles(const digit_product *m) {
+INLINE void multiply_all_tiles(const digit_product *m, any_lines *any) {
     enum { HALF_OF_L1 = 24 * 1024 };
     _Alignas(64) digit_sums sums;
     const digit_tiles p = {.blocks = digit_blocks_of(m->depth)};
     const ptrdiff_t turns = 2 * p.blocks.count;
-    const int tall = 2 * digit_row(p.blocks) <= HALF_OF_L1;
-    pending_sums pending = {
-        .sums = &sums, .c_step = m->c_stride, .at_once = (TILE_LINES + turns - 1) / turns};
-    for (ptrdiff_t i = 0, two; i < m->row_count; i += (1 + two) * TILE_LINES) {
+    const int tall = 2 * digit_row(p.blocks) <= HALF_OF_L1, simple = !any;
+    pending_sums pending = {.sums = &sums, .any = any, .at_once = (TILE_LINES + turns - 1) / turns};
+    tile_rows r[2][2]; /* those at work, and those before, whose last sums are pending */
+    for (ptrdiff_t i = 0, n = 0, two; i < m->row_count; i += (1 + two) * TILE_LINES, n = 1 - n) {
         two = tall && m->row_count - i > TILE_LINES;
-        if (two) multiply_two_rows(m, i, p, &pending);
-        else multiply_one_row(m, i, p, &pending);
+        for (int k = 0; !simple && k <= two; k++) r[n][k] = rows_of_tile(m, i + k * TILE_LINES);
+        if (two) multiply_two_rows(m, i, p, r[n], &pending, simple);
+        else multiply_one_row(m, i, p, r[n], &pending, simple);
     }
-    scale_lines(&pending.first, TILE_LINES, m->c_stride);
-    scale_lines(&pending.second, TILE_LINES, m->c_stride);
+    for (int n = 0; n < 2; n++) {
+        scale_lines(&pending.lines[n], TILE_LINES, simple ? NULL : &any[n]);
+        if (!simple) end_lines(&any[n]);
+    }
+}
+
+/* A simple product's C is whole tiles, at one stride, and is not added to: as in the forward pass. */
+NOINLINE void multiply_simple(const digit_product *m) { multiply_all_tiles(m, NULL); }
+NOINLINE void multiply_any(const digit_product *m) {
+    any_lines any[2];
+    any[0].rows = any[1].rows = NULL;
+    multiply_all_tiles(m, any);
+}
+
+static void multiply_on_tiles(const digit_product *m) {
+    if (m->columns % LANES == 0 && m->c.inner == PTRDIFF_MAX && !m->accumulate) multiply_simple(m);
+    else multiply_any(m);
 }
 
 /* Before multiplications of so many rows; TILE_RELEASE after them. */

@@ -19,12 +19,13 @@
 
 enum { DIGITS = 3, LARGEST_DIGIT = 127, NUMBERS_IN_A_LANE = 4 };
 
-/* The depth, cut into equal blocks of at most a line. */
+/* The depth, cut into equal blocks of at most a line; one of zeros where there is none. */
 typedef struct {
     ptrdiff_t count, depth;
 } digit_blocks;
 
 INLINE digit_blocks digit_blocks_of(ptrdiff_t depth) {
+    if (depth == 0) return (digit_blocks){1, LANES};
     const ptrdiff_t count = (padded(depth, LANES) + LINE_BYTES - 1) / LINE_BYTES;
     return (digit_blocks){count, padded((depth + count - 1) / count, LANES)};
 }
@@ -182,6 +183,9 @@ static void split_left(REAL *const *x, ptrdiff_t count, ptrdiff_t depth, const R
     }
 }
 
+/* A block of the depth of 16 columns. */
+typedef REAL digit_lines[LINE_BYTES * LANES];
+
 /* The largest magnitudes become those of lines of 16 columns too. */
 INLINE void raise_largest(const REAL *lines, ptrdiff_t depth, REAL *largest) {
     ivec most = (ivec)load(largest);
@@ -197,22 +201,30 @@ INLINE REAL power_below(INTEGER magnitude) {
     return x;
 }
 
+/* Four numbers along the depth for each of 16 columns: of each digit four bytes a column. */
+INLINE void split_four(const vec x[NUMBERS_IN_A_LANE], vec factor, bitvec digit[DIGITS]) {
+    const bitvec low = (bitvec){0} + 0xffu;
+    UNROLL for (int d = 0; d < DIGITS; d++) digit[d] = (bitvec){0};
+    UNROLL for (int n = 0; n < NUMBERS_IN_A_LANE; n++) {
+        const bitvec digits = digits_of(x[n] * factor) ^ FLIP;
+        UNROLL for (int d = 0; d < DIGITS; d++) {
+            const int left = 8 * (n - (DIGITS - 1 - d));
+            digit[d] |= (left > 0 ? digits << left : digits >> -left) & low << 8 * n;
+        }
+    }
+}
+
 /* Lines of 16 columns of B, a block of them. */
 static const char FOUR_TIMES_128[NUMBERS_IN_A_LANE] = {'\x80', '\x80', '\x80', '\x80'};
 INLINE void split_right(const REAL *lines, vec scale, ptrdiff_t depth, char *to, int32_t *excess) {
     const vec factor = splat(0x1p16f) / scale;
     ivec added[DIGITS] = {load_integers(excess), load_integers(excess + LANES),
                           load_integers(excess + 2 * LANES)};
-    const bitvec low = (bitvec){0} + 0xffu;
     for (ptrdiff_t k = 0; k < depth; k += NUMBERS_IN_A_LANE) {
-        bitvec digit[DIGITS] = {{0}};
-        UNROLL for (int n = 0; n < NUMBERS_IN_A_LANE; n++) {
-            const bitvec digits = digits_of(load(lines + (k + n) * LANES) * factor) ^ FLIP;
-            UNROLL for (int d = 0; d < DIGITS; d++) {
-                const int left = 8 * (n - (DIGITS - 1 - d));
-                digit[d] |= (left > 0 ? digits << left : digits >> -left) & low << 8 * n;
-            }
-        }
+        vec x[NUMBERS_IN_A_LANE];
+        bitvec digit[DIGITS];
+        UNROLL for (int n = 0; n < NUMBERS_IN_A_LANE; n++) x[n] = load(lines + (k + n) * LANES);
+        split_four(x, factor, digit);
         UNROLL for (int d = 0; d < DIGITS; d++) {
             store((REAL *)(to + digits_along(k) + d * LINE_BYTES), (vec)digit[d]);
             UNROLL for (int c = d; c < DIGITS; c++) added[c] =

@@ -35,7 +35,7 @@ static int has_avx512(void) {
 /* Matrix tiles: Linux gives a process the registers once it asks for them. */
 static int has_amx(void) {
     const unsigned tiles = 0x60000;
-    const unsigned amx = 1u << 22 | 1u << 24 | 1u << 25; /* bfloat16, tiles, int8 */
+    const unsigned amx = 1u << 24 | 1u << 25; /* tiles, int8 */
     const unsigned of_bytes = bit_AVX512VBMI | bit_AVX512VNNI;
     const unsigned ask_for_registers = 0x1023, tile_registers = 18;
     unsigned a, b, c, d;

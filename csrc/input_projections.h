@@ -122,12 +122,11 @@ static void project_digits(forward_pass *f, const share *part, const chunk_part 
         take_digit_tiles(d.last - d.first, s->inputs);
         digit_product m = begin_digit_product(f, part->member, &d, &w, 1);
         m.gates = f->gates;
-        m.c_stride = width;
         for (ptrdiff_t j = column; j < end; j += most) {
             m.columns = minimum(most, end - j);
             m.b = columns_of_digits(&w, s->inputs, j);
             m.start = f->input_bias + j;
-            m.c = f->projected + (c->area + d.first) * width + j;
+            m.c = rows_at(f->projected + (c->area + d.first) * width + j, width);
             multiply_digits(&m);
         }
     }

@@ -44,8 +44,6 @@ typedef struct {
 
 #ifdef HAS_TILES
 
-typedef REAL digit_lines[LINE_BYTES * LANES];
-
 /* The n-th block of the depth of the v-th vector of columns, one line after the other, times a factor each. */
 INLINE void gather_block(const gates_packing *p, ptrdiff_t n, ptrdiff_t v, const REAL *factors,
                          digit_lines lines) {

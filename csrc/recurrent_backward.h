@@ -31,19 +31,22 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
     const share *part = t->part;
     const ptrdiff_t depth = group.count * b->shape->units;
     const ptrdiff_t first = part->first_unit;
-    multiply_ready(
-        &(packed_product){
-            .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
-            .c = rows_at(to + first, b->units_stride),
-            .first = t->first,
-            .last = t->last,
-            .b = transposed + right_size(b->steps_use_tiles, depth, first),
-            .depth = depth,
-            .columns = part->last_unit - first,
-            .vectors = PLAIN,
-            .accumulate = accumulate,
-        },
-        b->steps_use_tiles, b->scratch + part->member * SPLIT_SCRATCH);
+    /* Reset before, a step's two products are not of one depth. */
+    if (b->steps_use_tiles && resets_before(b->shape)) take_digit_tiles(TILE_LINES, depth);
+    multiply_operands(&(operand_product){
+        .as_digits = b->steps_use_tiles,
+        .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
+        .b = transposed,
+        .b_columns = b->shape->units,
+        .column = first,
+        .columns = part->last_unit - first,
+        .depth = depth,
+        .c = rows_at(to + first, b->units_stride),
+        .first = t->first,
+        .last = t->last,
+        .accumulate = accumulate,
+        .scratch = b->scratch + part->member * scratch_size(b->shape),
+    });
 }
 
 /* dh becomes, or receives, what the derivatives carry back through U. */
@@ -118,6 +121,13 @@ static back_step begin_back_step(const backward_pass *b, const share *part, ptrd
 
 /* ---- the pass ---- */
 
+/* For the products of a chunk's steps, which have so many rows at most. */
+static void take_step_tiles(const shape *s, ptrdiff_t row_count) {
+    blocks groups[MOST_BLOCKS];
+    groups_of_u(s, groups);
+    take_digit_tiles(maximum(row_count, 1), groups[0].count * s->units);
+}
+
 /* One member's part of a chunk: first the steps, then the products over their rows. */
 static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptrdiff_t end,
                        int accumulate) {
@@ -127,10 +137,12 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
         run_steps(b->again, part, first, end);
         fastgru_wait(b->ready, part->peers);
     }
+    if (b->steps_use_tiles) take_step_tiles(s, last_row_in(s, part, first) - part->first_row);
     for (ptrdiff_t i = end - 1; i >= first; i--) {
         const back_step t = begin_back_step(b, part, i, first);
         step_back(b, &t);
     }
+    if (b->steps_use_tiles) TILE_RELEASE();
     fastgru_wait(b->ready, part->peers);
     const chunk all = chunk_of(s, first, end, b->first_row, b->last_row);
     copy_chunk(b, part, &all);
@@ -138,8 +150,10 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
         chunk c = chunk_of(s, first, end, b->part_rows[n], b->part_rows[n + 1]);
         if (c.first_row < b->first_row || c.last_row > b->last_row) continue;
         c.accumulate = accumulate;
+        if (chunks_use_tiles(s)) take_digit_tiles(TILE_LINES, c.row_count);
         const operands o = prepare_chunk(b, part, &c);
         weight_gradients(b, part, &c, &o, &b->parts[n]);
+        if (chunks_use_tiles(s)) TILE_RELEASE();
         bias_gradients(b, part, &c, b->parts[n].dbias);
     }
     input_gradients(b, part, &all);

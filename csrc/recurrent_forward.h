@@ -99,8 +99,7 @@ static void multiply_state(const forward_pass *f, const step *t, const state_pro
         m.gates = p->gates;
         m.columns = columns;
         m.b = columns_of_digits(&digits->b, m.depth, column);
-        m.c = t->recurrent + t->first * columns;
-        m.c_stride = columns;
+        m.c = rows_at(t->recurrent + t->first * columns, columns);
         if (m.row_count > 0) multiply_digits(&m);
         return;
     }

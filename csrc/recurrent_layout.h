@@ -3,8 +3,7 @@
 #ifndef FASTGRU_RECURRENT_LAYOUT_H
 #define FASTGRU_RECURRENT_LAYOUT_H
 
-#include "digit_product.h"
-#include "split_product.h"
+#include "operands.h"
 
 typedef fastgru_shape shape;
 

@@ -1,5 +1,4 @@
-/* Matrix tiles: eight registers of up to 16 lines of 64 bytes (Intel AMX). The bytes are bfloat16 numbers, whose products
- * are summed in float32, or integers, summed in int32. */
+/* Matrix tiles: eight registers of up to 16 lines of 64 bytes (Intel AMX), integers whose products are summed in int32. */
 #ifndef FASTGRU_TILES_H
 #define FASTGRU_TILES_H
 
@@ -12,7 +11,7 @@
 #elif defined(FASTGRU_EMULATE_TILES)
 #define HAS_TILES
 #define USE_TILES(if_large) (1 || (if_large))
-#elif defined(__AMX_BF16__) && defined(__AMX_INT8__)
+#elif defined(__AMX_INT8__)
 #define HAS_TILES
 #define USE_TILES(if_large) (if_large)
 #else
@@ -23,8 +22,6 @@ enum {
     TILES = 8,
     TILE_LINES = 16,
     LINE_BYTES = 64,
-    TILE_DEPTH = LINE_BYTES / 2,             /* bfloat16 numbers in a line */
-    TILE_SIZE = TILE_LINES * TILE_DEPTH / 2, /* in reals */
 };
 
 /* Lines, and bytes in a line, of each tile. */
@@ -46,20 +43,6 @@ static void store_tile(int from, void *to, ptrdiff_t stride) {
     for (int i = 0; i < tiles.shapes.lines[from]; i++)
         memcpy((char *)to + i * stride, tiles.bytes[from][i], tiles.shapes.bytes[from]);
 }
-static void multiply_reals(int to, int left, int right) {
-    for (int i = 0; i < tiles.shapes.lines[to]; i++) {
-        vec first = {0}, second = {0};
-        for (int k = 0; k < tiles.shapes.lines[right]; k++) {
-            const bitvec upper = (bitvec){0} + 0xffff0000u;
-            const bitvec a = (bitvec)splat(((const REAL *)tiles.bytes[left][i])[k]);
-            const bitvec b = (bitvec)load((const REAL *)tiles.bytes[right][k]);
-            first = fma_((vec)(a << 16), (vec)(b << 16), first);
-            second = fma_((vec)(a & upper), (vec)(b & upper), second);
-        }
-        REAL *sum = (REAL *)tiles.bytes[to][i];
-        store(sum, load(sum) + (first + second));
-    }
-}
 static void multiply_bytes(int to, int left, int right) {
     for (int i = 0; i < tiles.shapes.lines[to]; i++)
         for (int k = 0; k < tiles.shapes.bytes[left]; k++)
@@ -70,16 +53,14 @@ static void multiply_bytes(int to, int left, int right) {
 }
 #define TILE_LOAD load_tile
 #define TILE_STORE store_tile
-#define TILE_MULTIPLY multiply_reals
-#define TILE_MULTIPLY_BYTES multiply_bytes
+#define TILE_MULTIPLY multiply_bytes
 #define TILE_CONFIGURE(to) (tiles.shapes = *(to))
 #define TILE_RELEASE() ((void)0)
 
 #elif defined(HAS_TILES)
 #define TILE_LOAD _tile_loadd
 #define TILE_STORE _tile_stored
-#define TILE_MULTIPLY _tile_dpbf16ps
-#define TILE_MULTIPLY_BYTES _tile_dpbssd
+#define TILE_MULTIPLY _tile_dpbssd
 #define TILE_CONFIGURE configure_tiles
 #define TILE_RELEASE()                                                                             \
     _tile_release() /* in their first state they cost a switch of threads nothing */
@@ -108,7 +89,7 @@ static const _Alignas(64) char LINE_OF_ZEROS[LINE_BYTES];
 
 /* Between products: tiles that multiply nothing for 300 cycles fall asleep, and take 1000 to 3000 to wake up. The tiles
  * are those of any product; the sum of no use. */
-#define KEEP_AWAKE() TILE_MULTIPLY_BYTES(0, 6, 7)
+#define KEEP_AWAKE() TILE_MULTIPLY(0, 6, 7)
 #else
 #define KEEP_AWAKE() ((void)0)
 #endif

@@ -22,7 +22,7 @@ x86_64*) sets=(
     "avx2 32 16 $avx2"
     "avx512 64 32 $avx512"
     "emulated_amx 64 32 $avx2 -DFASTGRU_EMULATE_TILES"
-    "amx 64 32 $avx512 -mamx-tile -mamx-bf16 -mamx-int8 -mavx512vbmi -mavx512vnni") ;;
+    "amx 64 32 $avx512 -mamx-tile -mamx-int8 -mavx512vbmi -mavx512vnni") ;;
 aarch64*) sets=("neon 16 32") ;;
 *) sets=("baseline 16 16") ;;
 esac

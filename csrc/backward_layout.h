@@ -71,21 +71,19 @@ static int groups_of_w(const shape *s, blocks *groups) {
     return gates_of(s);
 }
 
-/* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. In pieces
- * for matrix tiles they are larger. */
-INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 256) ? 128 : 256; }
+/* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
+INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 256) ? 192 : 256; }
 
-/* Whether the products go through matrix tiles: those of a chunk, if it fills some, and those of a step, if U comes
- * from L2 or meets so many rows that it may come from further away: its pieces are half as large again. The answer does
- * not depend on the number of threads. */
-INLINE int chunks_use_tiles(const shape *s) {
-    return USE_TILES(rows_in_a_chunk(s, rows_at_a_time(s)) >= 2 * TILE_LINES &&
-                     s->units >= 4 * LANES);
+/* Whether the products go through digits: those of a chunk, if it fills tiles, and those of a step, if it does or U, which
+ * then has three bytes a weight instead of four, does not stay in L2. The answer does not depend on the number of threads. */
+INLINE int chunks_use_digits(const shape *s) {
+    const ptrdiff_t row_count = rows_in_a_chunk(s, rows_at_a_time(s));
+    return USE_TILES(row_count >= 2 * TILE_LINES && s->units >= 4 * LANES) &&
+           maximum(row_count, gates_of(s) * s->units) <= DEEPEST;
 }
-INLINE int steps_use_tiles(const shape *s) {
+INLINE int steps_use_digits(const shape *s) {
     const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
-    return USE_TILES(chunks_use_tiles(s) && s->batch >= TILE_LINES &&
-                     (bytes_of_u <= 3 << 19 || s->batch >= 2 * TILE_LINES));
+    return chunks_use_digits(s) && USE_TILES(s->batch >= TILE_LINES || bytes_of_u > 1 << 20);
 }
 
 /* Elements of an operand of a sum over rows: gradients of weights come out transposed where its left-hand side and its
@@ -121,7 +119,7 @@ typedef struct {
     int part_count;
     ptrdiff_t part_rows[MOST_PARTS + 1]; /* where each part begins, and the last one ends */
     const REAL *states, *c_states;
-    int steps_use_tiles;
+    int steps_use_digits, steps_use_tiles; /* tiles, for more than a few rows */
     REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */
     REAL *candidate_transposed;                                  /* GRU, reset before: U_n's */
     REAL *operands;                                              /* each member's */
@@ -156,7 +154,7 @@ INLINE ptrdiff_t kernel_size(const shape *s) { return gates_of(s) * s->units * s
 INLINE ptrdiff_t recurrent_kernel_size(const shape *s) { return gates_of(s) * s->units * s->units; }
 
 static REAL *lay_out_operands(operands *o, const shape *s, ptrdiff_t row_count, REAL *buffer) {
-    const int tiles = chunks_use_tiles(s);
+    const int tiles = chunks_use_digits(s);
     const ptrdiff_t h = s->units, size_of_x = operand_size(tiles, row_count, s->inputs);
     const ptrdiff_t size_of_h = operand_size(tiles, row_count, h);
     blocks groups[MOST_BLOCKS];
@@ -183,7 +181,7 @@ static REAL *lay_out_area(backward_pass *b, const shape *s, REAL *buffer) {
 
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REAL *buffer) {
-    const int by_chunk = chunks_use_tiles(s), by_step = steps_use_tiles(s);
+    const int by_chunk = chunks_use_digits(s), by_step = steps_use_digits(s);
     const ptrdiff_t h = s->units, chunk = rows_in_a_chunk(s, rows_at_a_time(s)),
                     bhs = s->batch * stride_of_units(s);
     blocks groups[MOST_BLOCKS];

@@ -21,7 +21,7 @@ static stacked transposes(const shape *s, const fastgru_weights *w, blocks group
 static void prepare_weights(const backward_pass *b, int member, int members) {
     const shape *s = b->shape;
     const fastgru_weights *u = &b->args->recurrent, *w = &b->args->kernel;
-    const int by_step = steps_use_tiles(s);
+    const int by_step = steps_use_digits(s);
     blocks groups[MOST_BLOCKS];
     ptrdiff_t first, last;
     part_of(s->units, PLAIN * LANES, member, members, &first, &last);
@@ -36,7 +36,7 @@ static void prepare_weights(const backward_pass *b, int member, int members) {
     part_of(s->inputs, PLAIN * LANES, member, members, &first, &last);
     for (int g = b->args->dx ? groups_of_w(s, groups) : 0; g-- > 0;) {
         const stacked m = transposes(s, w, groups[g], gate_of_w);
-        prepare_stacked(&m, chunks_use_tiles(s), first, last, s->inputs, b->w_transposed[g]);
+        prepare_stacked(&m, chunks_use_digits(s), first, last, s->inputs, b->w_transposed[g]);
     }
 }
 
@@ -141,7 +141,7 @@ INLINE int derivatives_are_left(const shape *s) { return s->transposes_gradients
 
 static void part_of_left(const shape *s, const share *part, ptrdiff_t columns, ptrdiff_t *first,
                          ptrdiff_t *last) {
-    part_of(columns, chunks_use_tiles(s) ? TILE_LINES : MOST_ROWS, part->peer, part->peers, first,
+    part_of(columns, chunks_use_digits(s) ? TILE_LINES : MOST_ROWS, part->peer, part->peers, first,
             last);
 }
 
@@ -151,7 +151,7 @@ static void prepare_operand(const shape *s, const share *part, int left, rows fr
     ptrdiff_t first = 0, last = columns;
     if (left) part_of_left(s, part, columns, &first, &last);
     from.data += first;
-    prepare_rows(&from, chunks_use_tiles(s), row_count, last - first, left, to);
+    prepare_rows(&from, chunks_use_digits(s), row_count, last - first, left, to);
 }
 
 /* The chunk's rows that have to be copied, by all who share it. */
@@ -195,7 +195,7 @@ static void sum_over_rows(const backward_pass *b, const share *part, const chunk
     part_of_left(s, part, swapped ? d_columns : a_columns, &first, &last);
     const ptrdiff_t columns = swapped ? a_columns : d_columns;
     multiply_operands(&(operand_product){
-        .as_digits = chunks_use_tiles(s),
+        .as_digits = chunks_use_digits(s),
         .a = {.data = swapped ? d : a},
         .transposed = 1,
         .b = swapped ? a : d,
@@ -267,7 +267,7 @@ static void scatter_inputs(const backward_pass *b, const chunk *c, ptrdiff_t fir
 static void input_gradients(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
     const fastgru_backward *args = b->args;
-    const int in_place = !copies_inputs(s), tiles = chunks_use_tiles(s);
+    const int in_place = !copies_inputs(s), tiles = chunks_use_digits(s);
     const ptrdiff_t at = s->schedule ? offset_of(s, c->first_step) : c->first_step;
     if (!args->dx) return;
     REAL *dx = (REAL *)args->dx + at * args->dx_step;

@@ -15,11 +15,6 @@ static void split_for_products(REAL *const *x, ptrdiff_t count, ptrdiff_t total,
     split_left(x, count, depth, balance, total > ROWS_ON_VECTORS ? FLIP : 0, to, scales);
 }
 
-static void split_for_tiles(REAL *const *x, ptrdiff_t count, ptrdiff_t depth, char *to,
-                            REAL *scales) {
-    split_left(x, count, depth, NULL, FLIP, to, scales);
-}
-
 static void multiply_digits(const digit_product *m) {
     if (m->row_count <= ROWS_ON_VECTORS) multiply_on_vectors(m);
     else multiply_on_tiles(m);
@@ -29,10 +24,6 @@ static void multiply_digits(const digit_product *m) {
 static void split_for_products(REAL *const *x, ptrdiff_t count, ptrdiff_t total, ptrdiff_t depth,
                                const REAL *balance, char *to, REAL *scales) {
     (void)x, (void)count, (void)total, (void)depth, (void)balance, (void)to, (void)scales;
-}
-static void split_for_tiles(REAL *const *x, ptrdiff_t count, ptrdiff_t depth, char *to,
-                            REAL *scales) {
-    (void)x, (void)count, (void)depth, (void)to, (void)scales;
 }
 static void take_digit_tiles(ptrdiff_t row_count, ptrdiff_t depth) { (void)row_count, (void)depth; }
 static void multiply_on_tiles(const digit_product *m) { (void)m; }

@@ -41,8 +41,9 @@ INLINE void multiply_vectors(const digit_product *m, ptrdiff_t j, const int row_
             }
     UNROLL for (int n = 0; n < row_count * vectors; n++) {
         const ptrdiff_t i = n / vectors, at = j + n % vectors * LANES;
-        store(row(&m->c, m->c_first + i) + at, fma_(sum_of_places(sum[n]) * a_scales[i],
-                                                    load(m->b.scales + at), load(start_of(m, at))));
+        REAL *c = row(&m->c, m->c_first + i) + at;
+        const vec start = load(m->accumulate ? c : start_of(m, at));
+        store(c, fma_(sum_of_places(sum[n]) * a_scales[i], load(m->b.scales + at), start));
     }
 }
 

@@ -41,7 +41,8 @@ INLINE vec sum_of_places(const ivec place[DIGITS]) {
     return fma_(low, splat(0x1p-8f), __builtin_convertvector(place[0], vec));
 }
 INLINE const REAL *start_of(const digit_product *m, ptrdiff_t j) {
-    return m->start ? m->start + j : (const REAL *)LINE_OF_ZEROS;
+    static const REAL ZEROS[LANES];
+    return m->start ? m->start + j : ZEROS;
 }
 #endif
 

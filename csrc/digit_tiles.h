@@ -41,7 +41,7 @@ typedef struct {
 /* Up to two tiles' sums. They become reals some lines at a time while the next tiles are multiplied: other units do that. */
 typedef int32_t digit_sums[2][DIGITS][TILE_LINES][LANES];
 typedef struct {
-    digit_sums *sums;
+    digit_sums *sums, *last_sums; /* two where runs are short; else one, because A wants L1 */
     sum_lines lines[2];
     any_lines *any;
     ptrdiff_t at_once;
@@ -65,56 +65,73 @@ INLINE void scale_lines(sum_lines *l, ptrdiff_t most, any_lines *any) {
 
 #define LEFT(i, digit) TILE_LOAD(6, a##i + (digit) * DIGIT_TILE, LINE_BYTES)
 #define RIGHT(j, digit) TILE_LOAD(7, b##j + (digit) * LINE_BYTES, DIGITS * LINE_BYTES)
-#define FOR_EACH_SUM(DO, two)                                                                      \
-    DO(0, 0, 0) DO(1, 0, 1) DO(2, 0, 2) if (two) { DO(3, 1, 0) DO(4, 1, 1) DO(5, 1, 2) }
-#define CLEAR(t, n, place) TILE_CLEAR(t);
-#define KEEP(t, n, place) TILE_STORE(t, (*pending->sums)[n][place], LINE_BYTES);
+/* The tiles of a place's sums are cleared just before their first multiplication, and stored as soon as the last one is
+ * done: both while others multiply. */
+#define BEGIN(place, other)                                                                        \
+    if (n == 0) {                                                                                  \
+        TILE_CLEAR(place);                                                                         \
+        if (two) TILE_CLEAR(other);                                                                \
+    }
+#define END(place, other)                                                                          \
+    if (n == last) {                                                                               \
+        TILE_STORE(place, (*pending->sums)[0][place], LINE_BYTES);                                 \
+        if (two) TILE_STORE(other, (*pending->sums)[1][place], LINE_BYTES);                        \
+    }
+#define ONE(digit)                                                                                 \
+    if (tall) RIGHT(0, digit);                                                                     \
+    else LEFT(0, digit);
+#define TERM(digit, place, other)                                                                  \
+    if (tall) LEFT(0, digit);                                                                      \
+    else RIGHT(0, digit);                                                                          \
+    TILE_MULTIPLY(place, 6, 7);                                                                    \
+    if (two) {                                                                                     \
+        if (tall) LEFT(1, digit);                                                                  \
+        else RIGHT(1, digit);                                                                      \
+        TILE_MULTIPLY(other, 6, 7);                                                                \
+    }
+#define SCALE(i) scale_lines(&pending->lines[i], at_once, simple ? NULL : &pending->any[i])
 
 /* Two tiles of rows, or of columns. The order keeps three multiplications between those that add to the same sum: each
  * waits 52 cycles for the one before it. The first four leave the last sums time to arrive in the cache. */
 INLINE void run_places(const digit_tiles *p, const int tall, const int two, pending_sums *pending,
                        const int simple) {
     const char *a0 = p->a[0], *a1 = p->a[1], *b0 = p->b[0], *b1 = p->b[1];
-    const ptrdiff_t b_next = digits_along(p->blocks.depth);
+    const ptrdiff_t b_next = digits_along(p->blocks.depth), last = p->blocks.count - 1;
     const ptrdiff_t at_once = pending->at_once;
-    FOR_EACH_SUM(CLEAR, two)
-    for (ptrdiff_t n = 0; n < p->blocks.count; n++) {
-#define ONE(digit)                                                                                 \
-    if (tall) RIGHT(0, digit);                                                                     \
-    else LEFT(0, digit);
-#define TERM(digit, t, u, which)                                                                   \
-    if (tall) LEFT(0, digit);                                                                      \
-    else RIGHT(0, digit);                                                                          \
-    TILE_MULTIPLY(t, 6, 7);                                                                        \
-    if (two) {                                                                                     \
-        if (tall) LEFT(1, digit);                                                                  \
-        else RIGHT(1, digit);                                                                      \
-        TILE_MULTIPLY(u, 6, 7);                                                                    \
-    }                                                                                              \
-    if (which)                                                                                     \
-        scale_lines(&pending->lines[which - 1], at_once, simple ? NULL : &pending->any[which - 1]);
+    const int in_turn = pending->sums != pending->last_sums;
+    for (ptrdiff_t n = 0; n <= last; n++) {
         ONE(2)
-        TERM(0, 2, 5, 0)
+        BEGIN(2, 5)
+        TERM(0, 2, 5)
         ONE(0)
-        TERM(1, 1, 4, 0)
-        TERM(2, 2, 5, 1)
-        TERM(0, 0, 3, 1)
+        BEGIN(1, 4)
+        TERM(1, 1, 4)
+        TERM(2, 2, 5)
+        SCALE(0);
+        BEGIN(0, 3)
+        TERM(0, 0, 3)
+        SCALE(0);
         ONE(1)
-        TERM(1, 2, 5, 2)
-        TERM(0, 1, 4, 2)
-#undef ONE
-#undef TERM
+        TERM(1, 2, 5)
+        SCALE(1);
+        if (in_turn) END(0, 3)
+        TERM(0, 1, 4)
+        SCALE(1);
         a0 += DIGIT_BLOCK, a1 += DIGIT_BLOCK;
         b0 += b_next, b1 += b_next;
+        if (!in_turn) END(0, 3)
+        END(2, 5)
+        END(1, 4)
     }
-    FOR_EACH_SUM(KEEP, two)
 }
 
 #undef LEFT
 #undef RIGHT
-#undef FOR_EACH_SUM
-#undef CLEAR
-#undef KEEP
+#undef BEGIN
+#undef END
+#undef ONE
+#undef TERM
+#undef SCALE
 
 static tile_rows rows_of_tile(const digit_product *m, ptrdiff_t i) {
     tile_rows r = {.count = minimum(TILE_LINES, m->row_count - i), .stride = m->c.stride};
@@ -149,7 +166,7 @@ static void end_lines(any_lines *any) {
 INLINE void begin_lines(const digit_product *m, pending_sums *pending, int n, const tile_rows *r,
                         ptrdiff_t i, ptrdiff_t j, const int simple) {
     sum_lines *l = &pending->lines[n];
-    l->sums = (const char *)(*pending->sums)[n];
+    l->sums = (const char *)(*pending->last_sums)[n];
     l->count = minimum(TILE_LINES, m->row_count - i);
     l->row_scale = m->a_scales + copy_for(m, j) * m->scales_next + i;
     l->column_scale = load(m->b.scales + j);
@@ -166,6 +183,12 @@ INLINE void begin_lines(const digit_product *m, pending_sums *pending, int n, co
     if (!r->stride || m->columns - j < LANES) begin_in_buffer(m, r, j, l, any);
 }
 
+INLINE void swap_sums(pending_sums *pending) {
+    digit_sums *sums = pending->sums;
+    pending->sums = pending->last_sums;
+    pending->last_sums = sums;
+}
+
 /* One tile of rows times two of columns at a time; where gates have rows of their own, one. */
 INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, digit_tiles p, const tile_rows *r,
                              pending_sums *pending, const int simple) {
@@ -177,12 +200,13 @@ INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, digit_tiles p,
         p.b[1] = p.b[0] + column;
         if (two) run_places(&p, 0, 1, pending, simple);
         else run_places(&p, 0, 0, pending, simple);
+        swap_sums(pending);
         begin_lines(m, pending, 0, r, i, j, simple);
         if (two) begin_lines(m, pending, 1, r, i, j + LANES, simple);
     }
 }
 
-/* Two tiles of rows, which stay in L1, times one of columns. */
+/* Two tiles of rows times one of columns. */
 INLINE void multiply_two_rows(const digit_product *m, ptrdiff_t i, digit_tiles p,
                               const tile_rows *r, pending_sums *pending, const int simple) {
     const ptrdiff_t row = digit_row(p.blocks);
@@ -191,21 +215,25 @@ INLINE void multiply_two_rows(const digit_product *m, ptrdiff_t i, digit_tiles p
         p.a[1] = p.a[0] + row;
         p.b[0] = p.b[1] = m->b.digits + j / LANES * digit_column(p.blocks);
         run_places(&p, 1, 1, pending, simple);
+        swap_sums(pending);
         begin_lines(m, pending, 0, &r[0], i, j, simple);
         begin_lines(m, pending, 1, &r[1], i + TILE_LINES, j, simple);
     }
 }
 
 INLINE void multiply_all_tiles(const digit_product *m, any_lines *any) {
-    enum { HALF_OF_L1 = 24 * 1024 };
-    _Alignas(64) digit_sums sums;
+    enum { SHORT = 2 /* in blocks of the depth */ };
+    _Alignas(64) digit_sums sums[2];
     const digit_tiles p = {.blocks = digit_blocks_of(m->depth)};
     const ptrdiff_t turns = 2 * p.blocks.count;
-    const int tall = 2 * digit_row(p.blocks) <= HALF_OF_L1, simple = !any;
-    pending_sums pending = {.sums = &sums, .any = any, .at_once = (TILE_LINES + turns - 1) / turns};
+    const int simple = !any;
+    pending_sums pending = {.sums = &sums[0],
+                            .last_sums = &sums[p.blocks.count <= SHORT],
+                            .any = any,
+                            .at_once = (TILE_LINES + turns - 1) / turns};
     tile_rows r[2][2]; /* those at work, and those before, whose last sums are pending */
     for (ptrdiff_t i = 0, n = 0, two; i < m->row_count; i += (1 + two) * TILE_LINES, n = 1 - n) {
-        two = tall && m->row_count - i > TILE_LINES;
+        two = m->row_count - i > TILE_LINES;
         for (int k = 0; !simple && k <= two; k++) r[n][k] = rows_of_tile(m, i + k * TILE_LINES);
         if (two) multiply_two_rows(m, i, p, r[n], &pending, simple);
         else multiply_one_row(m, i, p, r[n], &pending, simple);

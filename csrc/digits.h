@@ -17,7 +17,12 @@
 
 #include "tiles.h"
 
-enum { DIGITS = 3, LARGEST_DIGIT = 127, NUMBERS_IN_A_LANE = 4 };
+enum {
+    DIGITS = 3,
+    LARGEST_DIGIT = 127,
+    NUMBERS_IN_A_LANE = 4,
+    VECTORS_IN_A_LINE = LINE_BYTES / LANES
+};
 
 /* The depth, cut into equal blocks of at most a line; one of zeros where there is none. */
 typedef struct {
@@ -92,17 +97,31 @@ INLINE ivec larger(ivec a, ivec b) { return (ivec)_mm512_max_epi32((__m512i)a, (
 INLINE INTEGER largest_lane(ivec v) { return _mm512_reduce_max_epi32((__m512i)v); }
 INLINE ivec nearest_integer(vec x) { return (ivec)_mm512_cvtps_epi32((__m512)x); }
 
-/* Of each lane the third byte, the second, and the first, each to a place of its own. */
-INLINE void store_digits(char *to, bitvec digits) {
+/* x, but no larger than the limit; of a NaN the limit. */
+INLINE vec limited(vec x, vec limit) {
+    enum { SMALLER_MAGNITUDE_SIGN_OF_FIRST = 2 };
+    return (vec)_mm512_range_ps((__m512)x, (__m512)limit, SMALLER_MAGNITUDE_SIGN_OF_FIRST);
+}
+
+/* Of each lane the third byte, the second, and the first, each to a line of its own. */
+INLINE void store_digits(char *to, const bitvec digits[VECTORS_IN_A_LINE]) {
 #define LINE(n) n, n + 4, n + 8, n + 12
 #define LINES(n) LINE(n), LINE(n + 16), LINE(n + 32), LINE(n + 48)
     static const _Alignas(64) char BYTES[64] = {LINES(2), LINES(1), LINES(0), LINES(3)};
 #undef LINE
 #undef LINES
-    const __m512i lines = _mm512_permutexvar_epi8(_mm512_load_si512(BYTES), (__m512i)digits);
-    _mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(lines));
-    _mm_storeu_si128((__m128i *)(to + DIGIT_TILE), _mm512_extracti32x4_epi32(lines, 1));
-    _mm_storeu_si128((__m128i *)(to + 2 * DIGIT_TILE), _mm512_extracti32x4_epi32(lines, 2));
+    const __m512i bytes = _mm512_load_si512(BYTES);
+    __m512i quarter[VECTORS_IN_A_LINE], half[DIGITS + 1];
+    UNROLL for (int n = 0; n < VECTORS_IN_A_LINE; n++) quarter[n] =
+        _mm512_permutexvar_epi8(bytes, (__m512i)digits[n]);
+    /* Lanes 0 and 1, then 2 and 3, of two vectors each; and of these the even lanes, or the odd ones. */
+    half[0] = _mm512_shuffle_i32x4(quarter[0], quarter[1], 0x44);
+    half[1] = _mm512_shuffle_i32x4(quarter[2], quarter[3], 0x44);
+    half[2] = _mm512_shuffle_i32x4(quarter[0], quarter[1], 0xee);
+    half[3] = _mm512_shuffle_i32x4(quarter[2], quarter[3], 0xee);
+    _mm512_store_si512(to, _mm512_shuffle_i32x4(half[0], half[1], 0x88));
+    _mm512_store_si512(to + DIGIT_TILE, _mm512_shuffle_i32x4(half[0], half[1], 0xdd));
+    _mm512_store_si512(to + 2 * DIGIT_TILE, _mm512_shuffle_i32x4(half[2], half[3], 0x88));
 }
 
 #else
@@ -118,10 +137,11 @@ INLINE ivec nearest_integer(vec x) {
     for (int i = 0; i < LANES; i++) n[i] = (INTEGER)__builtin_rintf(x[i]);
     return n;
 }
-INLINE void store_digits(char *to, bitvec digits) {
+INLINE vec limited(vec x, vec limit) { return max_(min_(x, limit), -limit); }
+INLINE void store_digits(char *to, const bitvec digits[VECTORS_IN_A_LINE]) {
     for (int d = 0; d < DIGITS; d++)
-        for (int i = 0; i < LANES; i++)
-            to[d * DIGIT_TILE + i] = (char)(digits[i] >> 8 * (DIGITS - 1 - d));
+        for (int i = 0; i < LINE_BYTES; i++)
+            to[d * DIGIT_TILE + i] = (char)(digits[i / LANES][i % LANES] >> 8 * (DIGITS - 1 - d));
 }
 
 #endif
@@ -135,7 +155,7 @@ INLINE vec scalable(ivec largest) {
 enum { FLIP = 0x808080 };
 INLINE bitvec digits_of(vec x) {
     const vec limit = splat(LARGEST_DIGIT << 16);
-    return (bitvec)nearest_integer(max_(min_(x, limit), -limit)) + FLIP;
+    return (bitvec)nearest_integer(limited(x, limit)) + FLIP;
 }
 
 INLINE ivec load_integers(const void *p) { return (ivec)load(p); }
@@ -164,9 +184,15 @@ INLINE REAL split_row(const REAL *x, ptrdiff_t depth, const REAL *balance, const
     for (ptrdiff_t k = 0; k < depth; k += LANES) largest = larger(largest, magnitude(NUMBERS(k)));
     const REAL scale = scalable((ivec){0} + largest_lane(largest))[0] / LARGEST_DIGIT;
     const REAL factor = 0x1p16f / scale;
-    for (ptrdiff_t k0 = 0; k0 < depth; k0 += blocks.depth, to += DIGIT_BLOCK)
-        for (ptrdiff_t k = k0; k < minimum(depth, k0 + blocks.depth); k += LANES)
-            store_digits(to + k - k0, digits_of(NUMBERS(k) * factor) ^ flip);
+    for (ptrdiff_t k0 = 0; k0 < depth; k0 += blocks.depth, to += DIGIT_BLOCK) {
+        const ptrdiff_t end = minimum(depth, k0 + blocks.depth);
+        bitvec digits[VECTORS_IN_A_LINE];
+        UNROLL for (int n = 0; n < VECTORS_IN_A_LINE; n++) {
+            const ptrdiff_t k = k0 + n * LANES;
+            digits[n] = k < end ? digits_of(NUMBERS(k) * factor) ^ flip : (bitvec){0};
+        }
+        store_digits(to, digits);
+    }
 #undef NUMBERS
     return scale;
 }

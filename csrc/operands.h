@@ -198,6 +198,7 @@ typedef struct {
     rows c; /* its first column is that of the product */
     ptrdiff_t first, last;
     int accumulate;
+    int few_rows;  /* one or two rows may go through vectors: C is whole vectors, at one stride */
     REAL *scratch; /* split_size(depth), where A comes in rows */
 } operand_product;
 
@@ -215,7 +216,8 @@ static void multiply_all_columns(const operand_product *m, digit_product *p) {
         p->columns = minimum(most, m->columns - j);
         p->c = m->c;
         p->c.data += j;
-        multiply_on_tiles(p);
+        if (m->few_rows) multiply_digits(p);
+        else multiply_on_tiles(p);
     }
 }
 
@@ -235,7 +237,8 @@ static void multiply_as_digits(const operand_product *m) {
         REAL *x[8 * TILE_LINES];
         p.row_count = minimum(most, m->last - p.c_first);
         point_to_rows(&m->a, p.c_first, p.row_count, x);
-        split_for_tiles(x, p.row_count, m->depth, (char *)m->scratch, scales);
+        split_for_products(x, p.row_count, m->few_rows ? p.row_count : most, m->depth, NULL,
+                           (char *)m->scratch, scales);
         multiply_all_columns(m, &p);
     }
 }

@@ -34,7 +34,7 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
     /* Reset before, a step's two products are not of one depth. */
     if (b->steps_use_tiles && resets_before(b->shape)) take_digit_tiles(TILE_LINES, depth);
     multiply_operands(&(operand_product){
-        .as_digits = b->steps_use_tiles,
+        .as_digits = b->steps_use_digits,
         .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
         .b = transposed,
         .b_columns = b->shape->units,
@@ -45,6 +45,7 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
         .first = t->first,
         .last = t->last,
         .accumulate = accumulate,
+        .few_rows = 1,
         .scratch = b->scratch + part->member * scratch_size(b->shape),
     });
 }
@@ -150,10 +151,10 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
         chunk c = chunk_of(s, first, end, b->part_rows[n], b->part_rows[n + 1]);
         if (c.first_row < b->first_row || c.last_row > b->last_row) continue;
         c.accumulate = accumulate;
-        if (chunks_use_tiles(s)) take_digit_tiles(TILE_LINES, c.row_count);
+        if (chunks_use_digits(s)) take_digit_tiles(TILE_LINES, c.row_count);
         const operands o = prepare_chunk(b, part, &c);
         weight_gradients(b, part, &c, &o, &b->parts[n]);
-        if (chunks_use_tiles(s)) TILE_RELEASE();
+        if (chunks_use_digits(s)) TILE_RELEASE();
         bias_gradients(b, part, &c, b->parts[n].dbias);
     }
     input_gradients(b, part, &all);
@@ -257,7 +258,8 @@ static backward_pass begin_backward(const fastgru_backward *args, int threads) {
     b.part_count = parts_of(s);
     for (int n = 0; n <= b.part_count; n++) b.part_rows[n] = row_of_part(s, n, b.part_count);
     b.units_stride = stride_of_units(s);
-    b.steps_use_tiles = steps_use_tiles(s);
+    b.steps_use_digits = steps_use_digits(s);
+    b.steps_use_tiles = b.steps_use_digits && s->batch > ROWS_ON_VECTORS;
     b.stride = derivatives_stride(s);
     b.states = b.cache + cached_states_at(s);
     if (s->cell == FASTGRU_LSTM) b.c_states = b.states + states_size(s);

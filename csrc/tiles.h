@@ -43,6 +43,7 @@ static void store_tile(int from, void *to, ptrdiff_t stride) {
     for (int i = 0; i < tiles.shapes.lines[from]; i++)
         memcpy((char *)to + i * stride, tiles.bytes[from][i], tiles.shapes.bytes[from]);
 }
+static void clear_tile(int to) { memset(tiles.bytes[to], 0, sizeof tiles.bytes[to]); }
 static void multiply_bytes(int to, int left, int right) {
     for (int i = 0; i < tiles.shapes.lines[to]; i++)
         for (int k = 0; k < tiles.shapes.bytes[left]; k++)
@@ -52,6 +53,7 @@ static void multiply_bytes(int to, int left, int right) {
                     (signed char)tiles.bytes[right][k / 4][4 * j + k % 4];
 }
 #define TILE_LOAD load_tile
+#define TILE_CLEAR clear_tile
 #define TILE_STORE store_tile
 #define TILE_MULTIPLY multiply_bytes
 #define TILE_CONFIGURE(to) (tiles.shapes = *(to))
@@ -59,6 +61,7 @@ static void multiply_bytes(int to, int left, int right) {
 
 #elif defined(HAS_TILES)
 #define TILE_LOAD _tile_loadd
+#define TILE_CLEAR _tile_zero
 #define TILE_STORE _tile_stored
 #define TILE_MULTIPLY _tile_dpbssd
 #define TILE_CONFIGURE configure_tiles
@@ -83,10 +86,6 @@ INLINE void configure_tiles(const tile_shapes *to) {
 #endif
 
 #ifdef HAS_TILES
-/* A load of zeros: a multiplication that adds to a tile which the instruction for it has cleared starts 40 cycles late. */
-static const _Alignas(64) char LINE_OF_ZEROS[LINE_BYTES];
-#define TILE_CLEAR(to) TILE_LOAD(to, LINE_OF_ZEROS, 0)
-
 /* Between products: tiles that multiply nothing for 300 cycles fall asleep, and take 1000 to 3000 to wake up. The tiles
  * are those of any product; the sum of no use. */
 #define KEEP_AWAKE() TILE_MULTIPLY(0, 6, 7)

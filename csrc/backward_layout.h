@@ -79,11 +79,16 @@ INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 2
 INLINE int chunks_use_digits(const shape *s) {
     const ptrdiff_t row_count = rows_in_a_chunk(s, rows_at_a_time(s));
     return USE_TILES(row_count >= 2 * TILE_LINES && s->units >= 4 * LANES) &&
-           maximum(row_count, gates_of(s) * s->units) <= DEEPEST;
+           maximum(parts_of(s) * row_count, gates_of(s) * s->units) <= DEEPEST;
 }
 INLINE int steps_use_digits(const shape *s) {
     const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
     return chunks_use_digits(s) && USE_TILES(s->batch >= TILE_LINES || bytes_of_u > 1 << 20);
+}
+
+/* With a schedule all parts' rows are counted together: how many each of them has changes from step to step. */
+INLINE ptrdiff_t most_rows_of_a_part(const shape *s) {
+    return (s->schedule ? parts_of(s) : 1) * rows_at_a_time(s);
 }
 
 /* Elements of an operand of a sum over rows: gradients of weights come out transposed where its left-hand side and its
@@ -104,6 +109,12 @@ typedef struct {
     REAL *resets;                                     /* r * h */
 } operands;
 
+/* Where the rows of a chunk are: those of one part after those of the one before it, or, of dx, in the order of the steps. */
+enum { TO_DERIVATIVES, TO_INPUTS, TO_BEFORES, TO_RESETS, TO_DX, POINTED };
+typedef struct {
+    REAL **to[POINTED];
+} row_pointers;
+
 /* The weights' gradients, summed over a part of the rows. */
 typedef struct {
     REAL *dkernel, *drecurrent, *dbias;
@@ -118,6 +129,7 @@ typedef struct {
     sums parts[MOST_PARTS];         /* of the rows; the first one's are the caller's arrays */
     int part_count;
     ptrdiff_t part_rows[MOST_PARTS + 1]; /* where each part begins, and the last one ends */
+    int begun[MOST_PARTS];               /* whether its sums have something in them */
     const REAL *states, *c_states;
     int steps_use_digits, steps_use_tiles; /* tiles, for more than a few rows */
     REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */
@@ -127,9 +139,10 @@ typedef struct {
     REAL *areas; /* for each part at work: what follows up to made_again, with a chunk's rows */
     ptrdiff_t area_size;
     REAL *derivatives;
-    REAL *inputs;     /* x, for each gate with its own dropout, where it is scattered or scaled */
-    REAL *befores;    /* and h, likewise */
-    REAL *resets;     /* r * h, where scattered */
+    REAL *inputs;  /* x, for each gate with its own dropout, where it is scattered or scaled */
+    REAL *befores; /* and h, likewise */
+    REAL *resets;  /* r * h, where scattered */
+    row_pointers rows;
     REAL *dx;         /* a product, before it is scaled or scattered */
     REAL *made_again; /* rows of the cache */
     REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
@@ -141,13 +154,19 @@ typedef struct {
     fastgru_barrier *ready; /* of the members who sum over the same rows */
 } backward_pass;
 
-/* Whether a chunk's rows of x, of h and of r * h are copied: where they are not at one stride, or have dropout. */
+/* With a schedule the rows of a chunk that belong to one part are not at one stride, and with a mask no rows of x are.
+ * Digits are made of rows anywhere: they are pointed to. For the micro-kernel they are copied; and so are, in any case, rows
+ * with dropout. */
+INLINE int points_to_rows(const shape *s) { return s->schedule && chunks_use_digits(s); }
 INLINE int copies_inputs(const shape *s) {
-    return places_of(s) || s->input_copies || (s->schedule && parts_of(s) > 1);
+    const int scattered = places_of(s) || (s->schedule && parts_of(s) > 1);
+    return s->input_copies || (scattered && !points_to_rows(s));
 }
-INLINE int copies_states(const shape *s) { return s->schedule || s->state_copies; }
+INLINE int copies_states(const shape *s) {
+    return s->state_copies || (s->schedule && !points_to_rows(s));
+}
 INLINE int copies_resets(const shape *s) {
-    return resets_before(s) && s->schedule && parts_of(s) > 1;
+    return resets_before(s) && s->schedule && parts_of(s) > 1 && !points_to_rows(s);
 }
 
 INLINE ptrdiff_t kernel_size(const shape *s) { return gates_of(s) * s->units * s->inputs; }
@@ -166,6 +185,11 @@ static REAL *lay_out_operands(operands *o, const shape *s, ptrdiff_t row_count, 
     return buffer;
 }
 
+static REAL **take_pointers(REAL **buffer, ptrdiff_t count) {
+    const ptrdiff_t bytes = count * (ptrdiff_t)sizeof(REAL *);
+    return (REAL **)take(buffer, (bytes + (ptrdiff_t)sizeof(REAL) - 1) / (ptrdiff_t)sizeof(REAL));
+}
+
 static REAL *lay_out_area(backward_pass *b, const shape *s, REAL *buffer) {
     const ptrdiff_t chunk = rows_in_a_chunk(s, parts_of(s) * rows_at_a_time(s));
     const ptrdiff_t hs = stride_of_units(s);
@@ -175,6 +199,8 @@ static REAL *lay_out_area(backward_pass *b, const shape *s, REAL *buffer) {
     b->befores = take(&buffer, copies_states(s) ? chunk * states * hs : 0);
     b->resets = take(&buffer, copies_resets(s) ? chunk * hs : 0);
     b->dx = take(&buffer, copies_inputs(s) ? chunk * row_stride(s->inputs) : 0);
+    for (int k = 0; k < POINTED; k++)
+        b->rows.to[k] = take_pointers(&buffer, points_to_rows(s) ? chunk : 0);
     b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
     return buffer;
 }
@@ -182,7 +208,7 @@ static REAL *lay_out_area(backward_pass *b, const shape *s, REAL *buffer) {
 /* Lays the buffers out and returns where they end. */
 static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REAL *buffer) {
     const int by_chunk = chunks_use_digits(s), by_step = steps_use_digits(s);
-    const ptrdiff_t h = s->units, chunk = rows_in_a_chunk(s, rows_at_a_time(s)),
+    const ptrdiff_t h = s->units, chunk = rows_in_a_chunk(s, most_rows_of_a_part(s)),
                     bhs = s->batch * stride_of_units(s);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_u(s, groups); g-- > 0;)

@@ -46,21 +46,40 @@ static void prepare_weights(const backward_pass *b, int member, int members) {
 typedef struct {
     ptrdiff_t first_step, end, first_row, last_row;
     ptrdiff_t row_count; /* in all steps */
-    int accumulate;
+    /* Of one part: */
+    int part, accumulate;
+    ptrdiff_t pointers_at; /* after those to the rows of the parts before */
 } chunk;
 
 static chunk chunk_of(const shape *s, ptrdiff_t first_step, ptrdiff_t end, ptrdiff_t first_row,
                       ptrdiff_t last_row) {
-    return (chunk){
-        first_step, end, first_row, last_row, rows_between(s, first_row, last_row, first_step, end),
-        0};
+    return (chunk){.first_step = first_step,
+                   .end = end,
+                   .first_row = first_row,
+                   .last_row = last_row,
+                   .row_count = rows_between(s, first_row, last_row, first_step, end)};
 }
 
-/* A chunk's rows of an array that has one for each of the rows at work. */
+/* Of the parts at work those that have rows in these steps. */
+static int parts_of_chunk(const backward_pass *b, ptrdiff_t first_step, ptrdiff_t end, chunk *to) {
+    int count = 0;
+    for (ptrdiff_t n = 0, at = 0; n < b->part_count; n++) {
+        chunk c = chunk_of(b->shape, first_step, end, b->part_rows[n], b->part_rows[n + 1]);
+        if (c.first_row < b->first_row || c.last_row > b->last_row || c.row_count == 0) continue;
+        c.part = (int)n;
+        c.accumulate = b->begun[n];
+        c.pointers_at = at;
+        at += c.row_count;
+        to[count++] = c;
+    }
+    return count;
+}
+
+/* A chunk's rows of an array that has one for each of the rows at work. With a schedule these are all of one part. */
 static rows rows_of_chunk(const backward_pass *b, const chunk *c, const REAL *from,
                           ptrdiff_t stride) {
     from += (c->first_row - b->first_row) * stride;
-    if (b->shape->schedule) return rows_at(from, stride); /* all of them */
+    if (b->shape->schedule) return rows_at(from, stride);
     return rows_of_steps(from, c->last_row - c->first_row, stride,
                          (b->last_row - b->first_row) * stride);
 }
@@ -100,12 +119,58 @@ static void copy_rows(const backward_pass *b, const chunk *c, ptrdiff_t first, p
     }
 }
 
+/* Where row i of step t of a part is in all arrays; it is the n-th of the part's and the `at`-th of all at work. */
+static void point_to_row(const backward_pass *b, ptrdiff_t n, ptrdiff_t at, ptrdiff_t t,
+                         ptrdiff_t i, const REAL *cache) {
+    const shape *s = b->shape;
+    const fastgru_backward *args = b->args;
+    const fastgru_forward *f = &args->forward;
+    const ptrdiff_t hs = b->units_stride;
+    REAL **const *to = b->rows.to;
+    to[TO_DERIVATIVES][n] = b->derivatives + at * b->stride;
+    to[TO_INPUTS][n] = copies_inputs(s) ? b->inputs + at * s->input_copies * row_stride(s->inputs)
+                                        : (REAL *)f->x + place_in(s, t, i, f->x_batch, f->x_step);
+    to[TO_BEFORES][n] = copies_states(s) ? b->befores + at * s->state_copies * hs
+                                         : (REAL *)b->states + (states_before(s, t) + i) * hs;
+    if (cache) to[TO_RESETS][n] = (REAL *)cache + i * cached_row(s) + CACHED_Q * hs;
+    if (args->dx)
+        to[TO_DX][at] = (REAL *)args->dx + place_in(s, t, i, args->dx_batch, args->dx_step);
+}
+
+/* Of a part's rows the member's. */
+static void point_to_part(const backward_pass *b, const share *part, const chunk *c) {
+    const shape *s = b->shape;
+    const ptrdiff_t all = b->last_row - b->first_row;
+    ptrdiff_t first, last, n = 0, before = -b->first_row;
+    part_of(c->row_count, 1, part->peer, part->peers, &first, &last);
+    for (ptrdiff_t t = c->first_step; t < c->end; t++) {
+        const REAL *cache = resets_before(s) ? cached_at(b, c->first_step, t) : NULL;
+        const ptrdiff_t end = minimum(c->last_row, rows_in(s, t));
+        for (ptrdiff_t i = c->first_row; i < end; i++, n++)
+            if (n >= first && n < last)
+                point_to_row(b, c->pointers_at + n, before + i, t, i, cache);
+        before += maximum(0, minimum(all, rows_in(s, t) - b->first_row));
+    }
+}
+
+static rows pointed_rows(const backward_pass *b, const chunk *c, int kind, ptrdiff_t column) {
+    return from_column(rows_through(b->rows.to[kind] + c->pointers_at), column);
+}
+
+/* The chunk's rows of derivatives, from a block on. */
+static rows rows_of_derivatives(const backward_pass *b, const chunk *c, int block) {
+    const ptrdiff_t at = block * b->shape->units;
+    if (points_to_rows(b->shape)) return pointed_rows(b, c, TO_DERIVATIVES, at);
+    return rows_of_chunk(b, c, b->derivatives + at, b->stride);
+}
+
 /* The chunk's rows of x, those of one gate if each has its own. */
 static rows rows_of_inputs(const backward_pass *b, const chunk *c, int copy) {
     const shape *s = b->shape;
     const fastgru_forward *f = &b->args->forward;
     const ptrdiff_t stride = row_stride(s->inputs);
     const REAL *x = f->x;
+    if (points_to_rows(s)) return pointed_rows(b, c, TO_INPUTS, copy * stride);
     if (copies_inputs(s))
         return rows_of_chunk(b, c, b->inputs + copy * stride, maximum(1, s->input_copies) * stride);
     if (s->schedule) return rows_at(x + offset_of(s, c->first_step) * f->x_step, f->x_step);
@@ -117,6 +182,7 @@ static rows rows_of_inputs(const backward_pass *b, const chunk *c, int copy) {
 static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
     const shape *s = b->shape;
     const ptrdiff_t hs = b->units_stride;
+    if (points_to_rows(s)) return pointed_rows(b, c, TO_BEFORES, copy * hs);
     if (copies_states(s))
         return rows_of_chunk(b, c, b->befores + copy * hs, maximum(1, s->state_copies) * hs);
     return rows_of_steps(b->states + (states_before(s, c->first_step) + c->first_row) * hs,
@@ -127,6 +193,7 @@ static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
 static rows rows_of_resets(const backward_pass *b, const chunk *c) {
     const shape *s = b->shape;
     const ptrdiff_t hs = b->units_stride, stride = cached_row(s);
+    if (points_to_rows(s)) return pointed_rows(b, c, TO_RESETS, 0);
     if (copies_resets(s)) return rows_of_chunk(b, c, b->resets, hs);
     const REAL *from = cached_at(b, c->first_step, c->first_step) + CACHED_Q * hs;
     if (b->again || s->schedule) return rows_of_chunk(b, c, from + b->first_row * stride, stride);
@@ -150,18 +217,20 @@ static void prepare_operand(const shape *s, const share *part, int left, rows fr
                             ptrdiff_t row_count, ptrdiff_t columns, REAL *to) {
     ptrdiff_t first = 0, last = columns;
     if (left) part_of_left(s, part, columns, &first, &last);
-    from.data += first;
+    from = from_column(from, first);
     prepare_rows(&from, chunks_use_digits(s), row_count, last - first, left, to);
 }
 
-/* The chunk's rows that have to be copied, by all who share it. */
-static void copy_chunk(const backward_pass *b, const share *part, const chunk *c) {
+/* The chunk's rows that have to be copied or found, by all who share it. */
+static void collect_chunk(const backward_pass *b, const share *part, const chunk *all,
+                          const chunk *of_parts, int count) {
     const shape *s = b->shape;
-    if (!copies_inputs(s) && !copies_states(s) && !copies_resets(s)) return;
     ptrdiff_t first, last;
-    part_of(c->row_count, 1, part->peer, part->peers, &first, &last);
-    copy_rows(b, c, first, last);
-    fastgru_wait(b->ready, part->peers);
+    part_of(all->row_count, 1, part->peer, part->peers, &first, &last);
+    const int copies = copies_inputs(s) || copies_states(s) || copies_resets(s);
+    if (copies) copy_rows(b, all, first, last);
+    for (int n = 0; points_to_rows(s) && n < count; n++) point_to_part(b, part, &of_parts[n]);
+    if (copies || points_to_rows(s)) fastgru_wait(b->ready, part->peers);
 }
 
 static operands prepare_chunk(const backward_pass *b, const share *part, const chunk *c) {
@@ -172,8 +241,7 @@ static operands prepare_chunk(const backward_pass *b, const share *part, const c
     lay_out_operands(&o, s, total, b->operands + part->member * b->operands_size);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        prepare_operand(s, part, left,
-                        rows_of_chunk(b, c, b->derivatives + groups[g].first * h, b->stride), total,
+        prepare_operand(s, part, left, rows_of_derivatives(b, c, groups[g].first), total,
                         groups[g].count * h, o.derivatives[g]);
     for (int k = 0; k < maximum(1, s->input_copies); k++)
         prepare_operand(s, part, !left, rows_of_inputs(b, c, k), total, s->inputs, o.inputs[k]);
@@ -232,7 +300,7 @@ static void bias_gradients(const backward_pass *b, const share *part, const chun
     const shape *s = b->shape;
     const ptrdiff_t h = s->units, gates = gates_of(s);
     const ptrdiff_t to_w = (s->cell == FASTGRU_GRU ? DZ : 0) * h;
-    const rows d = rows_of_chunk(b, c, b->derivatives, b->stride);
+    const rows d = rows_of_derivatives(b, c, 0);
     ptrdiff_t first, last;
     if (!dbias) return;
     part_of(h, LANES, part->peer, part->peers, &first, &last);
@@ -243,43 +311,58 @@ static void bias_gradients(const backward_pass *b, const share *part, const chun
     add_rows(&d, DQ * h + first, c->row_count, last - first, dbias + 5 * h + first);
 }
 
-/* Rows [first, last) of a product into dx, each times its dropout; zeros in the steps around that don't count. */
+/* Rows [first, last) of a product into dx, each times its dropout. */
 static void scatter_inputs(const backward_pass *b, const chunk *c, ptrdiff_t first, ptrdiff_t last,
                            int copy, int adds) {
     const shape *s = b->shape;
     const fastgru_backward *args = b->args;
-    const ptrdiff_t width = s->inputs, stride = row_stride(width), dx_step = args->dx_step;
-    const size_t bytes = (size_t)width * sizeof(REAL);
+    const ptrdiff_t width = s->inputs, stride = row_stride(width);
     FOR_EACH_ROW(b, c, first, last, t, i, n) {
         const REAL *from = b->dx + n * stride;
         const REAL *factor = dropout_of(s, args->forward.input_dropout, copy, width, i);
-        REAL *dx = (REAL *)args->dx + place_in(s, t, i, args->dx_batch, dx_step);
+        REAL *dx = (REAL *)args->dx + place_in(s, t, i, args->dx_batch, args->dx_step);
         if (!adds) copy_scaled(from, factor, width, dx);
         else
             for (ptrdiff_t j = 0; j < width; j++) dx[j] += from[j] * factor[j];
-        if (adds || !places_of(s)) continue;
-        const fastgru_place *p = places_of(s) + offset_of(s, t) + i;
-        for (ptrdiff_t k = 1; k < p->next - p->step; k++) memset(dx + k * dx_step, 0, bytes);
-        for (ptrdiff_t k = 1; t == 0 && k <= p->step; k++) memset(dx - k * dx_step, 0, bytes);
     }
+}
+
+/* Zeros in the steps around these rows that don't count. */
+static void clear_gaps(const backward_pass *b, const chunk *c, ptrdiff_t first, ptrdiff_t last) {
+    const shape *s = b->shape;
+    const ptrdiff_t step = b->args->dx_step;
+    const size_t bytes = (size_t)s->inputs * sizeof(REAL);
+    if (!places_of(s)) return;
+    FOR_EACH_ROW(b, c, first, last, t, i, n) {
+        REAL *dx = (REAL *)b->args->dx + place_in(s, t, i, b->args->dx_batch, step);
+        const fastgru_place *p = places_of(s) + offset_of(s, t) + i;
+        for (ptrdiff_t k = 1; k < p->next - p->step; k++) memset(dx + k * step, 0, bytes);
+        for (ptrdiff_t k = 1; t == 0 && k <= p->step; k++) memset(dx - k * step, 0, bytes);
+    }
+}
+
+/* Where a chunk's product goes: to dx, or before it is scaled or scattered to a buffer. */
+static rows rows_of_dx(const backward_pass *b, const chunk *c) {
+    const shape *s = b->shape;
+    const fastgru_backward *args = b->args;
+    const ptrdiff_t at = s->schedule ? offset_of(s, c->first_step) : c->first_step;
+    const REAL *dx = (const REAL *)args->dx + at * args->dx_step;
+    if (copies_inputs(s)) return rows_at(b->dx, row_stride(s->inputs));
+    if (points_to_rows(s)) return rows_through(b->rows.to[TO_DX]);
+    if (s->schedule) return rows_at(dx, args->dx_step);
+    return rows_of_steps(dx + c->first_row * args->dx_batch, c->last_row - c->first_row,
+                         args->dx_batch, args->dx_step);
 }
 
 static void input_gradients(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
-    const fastgru_backward *args = b->args;
-    const int in_place = !copies_inputs(s), tiles = chunks_use_digits(s);
-    const ptrdiff_t at = s->schedule ? offset_of(s, c->first_step) : c->first_step;
-    if (!args->dx) return;
-    REAL *dx = (REAL *)args->dx + at * args->dx_step;
+    const int tiles = chunks_use_digits(s);
+    if (!b->args->dx) return;
+    const rows to = rows_of_dx(b, c);
     blocks groups[MOST_BLOCKS];
     const int count = groups_of_w(s, groups);
     for (int g = 0; g < count; g++) {
         const rows from = rows_at(b->derivatives + groups[g].first * s->units, b->stride);
-        const rows to = !in_place     ? rows_at(b->dx, row_stride(s->inputs))
-                        : s->schedule ? rows_at(dx, args->dx_step)
-                                      : rows_of_steps(dx + c->first_row * args->dx_batch,
-                                                      c->last_row - c->first_row, args->dx_batch,
-                                                      args->dx_step);
         ptrdiff_t first, last;
         part_of(c->row_count, tiles ? 2 * TILE_LINES : MOST_ROWS, part->peer, part->peers, &first,
                 &last);
@@ -298,7 +381,8 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
             .scratch = b->scratch + part->member * scratch_size(s),
         });
         if (tiles) TILE_RELEASE();
-        if (!in_place) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
+        if (copies_inputs(s)) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
+        if (g == 0) clear_gaps(b, c, first, last);
     }
 }
 

@@ -214,8 +214,7 @@ static void multiply_all_columns(const operand_product *m, digit_product *p) {
     for (ptrdiff_t j = 0; j < m->columns; j += most) {
         p->b = columns_of_digits(&b, m->depth, m->column + j);
         p->columns = minimum(most, m->columns - j);
-        p->c = m->c;
-        p->c.data += j;
+        p->c = from_column(m->c, j);
         if (m->few_rows) multiply_digits(p);
         else multiply_on_tiles(p);
     }

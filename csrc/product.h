@@ -53,14 +53,25 @@ INLINE REAL *take(REAL **buffer, ptrdiff_t count) {
     return start;
 }
 
-/* A matrix of contiguous rows at two strides: row i is at data + (i / inner) * outer + (i % inner) * stride. */
+/* A matrix of contiguous rows at two strides: row i is at data + (i / inner) * outer + (i % inner) * stride. Some products
+ * take rows anywhere, too: then row i is at pointers[i] + column. */
 typedef struct {
     REAL *data;
     ptrdiff_t inner, stride, outer;
+    REAL *const *pointers;
+    ptrdiff_t column;
 } rows;
 
 INLINE rows rows_at(const REAL *data, ptrdiff_t stride) {
-    return (rows){(REAL *)data, PTRDIFF_MAX, stride, 0};
+    return (rows){(REAL *)data, PTRDIFF_MAX, stride, 0, NULL, 0};
+}
+INLINE rows rows_through(REAL *const *pointers) { return (rows){.pointers = pointers}; }
+
+/* The same rows from column j on. */
+INLINE rows from_column(rows m, ptrdiff_t j) {
+    if (m.pointers) m.column += j;
+    else m.data += j;
+    return m;
 }
 
 /* (T, B) rows in time-major order, out of an array with these strides. */
@@ -68,7 +79,7 @@ INLINE rows rows_of_steps(const REAL *data, ptrdiff_t batch, ptrdiff_t batch_str
                           ptrdiff_t step_stride) {
     if (batch == 1) return rows_at(data, step_stride);
     if (step_stride == batch * batch_stride) return rows_at(data, batch_stride);
-    return (rows){(REAL *)data, batch, batch_stride, step_stride};
+    return (rows){(REAL *)data, batch, batch_stride, step_stride, NULL, 0};
 }
 
 INLINE REAL *row(const rows *m, ptrdiff_t i) {
@@ -78,6 +89,10 @@ INLINE REAL *row(const rows *m, ptrdiff_t i) {
 
 /* Pointers to rows that follow each other: a division for each would show. */
 INLINE void point_to_rows(const rows *m, ptrdiff_t first, ptrdiff_t count, REAL **to) {
+    if (m->pointers) {
+        for (ptrdiff_t n = 0; n < count; n++) to[n] = m->pointers[first + n] + m->column;
+        return;
+    }
     REAL *at = row(m, first);
     for (ptrdiff_t n = 0, i = first < m->inner ? first : first % m->inner; n < count; n++) {
         to[n] = at;

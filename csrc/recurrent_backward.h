@@ -130,8 +130,7 @@ static void take_step_tiles(const shape *s, ptrdiff_t row_count) {
 }
 
 /* One member's part of a chunk: first the steps, then the products over their rows. */
-static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptrdiff_t end,
-                       int accumulate) {
+static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptrdiff_t end) {
     const shape *s = b->shape;
     if (b->again) {
         b->again->cached_from = first;
@@ -146,16 +145,16 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
     if (b->steps_use_tiles) TILE_RELEASE();
     fastgru_wait(b->ready, part->peers);
     const chunk all = chunk_of(s, first, end, b->first_row, b->last_row);
-    copy_chunk(b, part, &all);
-    for (int n = 0; n < b->part_count; n++) {
-        chunk c = chunk_of(s, first, end, b->part_rows[n], b->part_rows[n + 1]);
-        if (c.first_row < b->first_row || c.last_row > b->last_row) continue;
-        c.accumulate = accumulate;
-        if (chunks_use_digits(s)) take_digit_tiles(TILE_LINES, c.row_count);
-        const operands o = prepare_chunk(b, part, &c);
-        weight_gradients(b, part, &c, &o, &b->parts[n]);
+    chunk of_parts[MOST_PARTS];
+    const int count = parts_of_chunk(b, first, end, of_parts);
+    collect_chunk(b, part, &all, of_parts, count);
+    for (const chunk *c = of_parts; c < of_parts + count; c++) {
+        if (chunks_use_digits(s)) take_digit_tiles(TILE_LINES, c->row_count);
+        const operands o = prepare_chunk(b, part, c);
+        weight_gradients(b, part, c, &o, &b->parts[c->part]);
         if (chunks_use_digits(s)) TILE_RELEASE();
-        bias_gradients(b, part, &c, b->parts[n].dbias);
+        bias_gradients(b, part, c, b->parts[c->part].dbias);
+        b->begun[c->part] = 1;
     }
     input_gradients(b, part, &all);
     fastgru_wait(b->ready, part->peers);
@@ -176,19 +175,18 @@ static void clear_sums(const shape *s, const sums *to, int all) {
     memset(to->drecurrent, 0, (size_t)recurrent_kernel_size(s) * sizeof(REAL));
 }
 
-/* The first step of the chunk that ends where `end` says. It has so many rows of one part; where rows are the same in all
- * steps, of the first one, so that it does not depend on how many parts are at work. */
+/* The first step of the chunk that ends where `end` says: the same however many parts are at work. It has so many rows of the
+ * first part, or with a schedule, where parts have other rows in each step, of all. */
 static ptrdiff_t chunk_begin(const backward_pass *b, ptrdiff_t end) {
     const shape *s = b->shape;
-    const ptrdiff_t first_row = s->schedule ? b->first_row : 0;
-    const ptrdiff_t last_row = s->schedule ? b->last_row : b->part_rows[1];
+    const ptrdiff_t last_row = s->schedule ? s->batch : b->part_rows[1];
     ptrdiff_t first = end - 1;
-    while (first > 0 && rows_between(s, first_row, last_row, first - 1, end) <= rows_at_a_time(s))
+    while (first > 0 && rows_between(s, 0, last_row, first - 1, end) <= most_rows_of_a_part(s))
         first--;
     return first;
 }
 
-/* The member's share of some parts of the rows: chunks of their steps, from the last one in which they have rows. */
+/* The member's share of some parts of the rows: chunks of steps, from the last one on in which they have rows. */
 static void parts_back(backward_job *job, int first_part, int end_part, int member, int members) {
     const shape *s = job->pass.shape;
     const int at_once = parts_at_once(s, members);
@@ -206,13 +204,12 @@ static void parts_back(backward_job *job, int first_part, int end_part, int memb
         b.again = &again;
     }
     const share part = share_of_rows(s, b.first_row, b.last_row, first_part, member, members);
-    ptrdiff_t end = step_count(s), first;
-    while (end > 0 && rows_in(s, end - 1) <= b.first_row) end--;
     for (int n = first_part; n < end_part; n++)
-        if (part.peer == 0) clear_sums(s, &b.parts[n], end == 0);
-    for (const ptrdiff_t last = end; end > 0; end = first) {
+        if (part.peer == 0)
+            clear_sums(s, &b.parts[n], !step_count(s) || rows_in(s, 0) <= b.part_rows[n]);
+    for (ptrdiff_t end = step_count(s), first; end > 0; end = first) {
         first = chunk_begin(&b, end);
-        chunk_back(&b, &part, first, end, end < last);
+        if (rows_in(s, first) > b.first_row) chunk_back(&b, &part, first, end);
     }
 }
 
@@ -241,7 +238,7 @@ static void backward_task(void *context, int member, int members) {
     if (parts_at_once(s, members)) {
         const int n = member * parts / members;
         parts_back(job, n, n + 1, member, members);
-    } else if (s->schedule) {
+    } else if (s->schedule && !points_to_rows(s)) {
         for (int n = 0; n < parts; n++) parts_back(job, n, n + 1, member, members);
     } else parts_back(job, 0, parts, member, members);
     if (parts > 1) {

@@ -416,6 +416,37 @@ def test_features_and_weights_of_any_size(rows: int, isa: str):
     assert np.abs(y - right).max() < 3e-6
 
 
+def backward_of(module: ModuleType, arguments: list[Array], dy: Array) -> list[Array]:
+    *_, cache = module.gru_forward(*arguments, training=True)
+    return [g for g in module.gru_backward(dy, cache) if g is not None]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 17, 40])
+def test_gradients_of_any_size(rows: int, isa: str):
+    """A row's dx, and a feature's weights' gradients, are as exact as they are large."""
+    x, *weights = long_sums(rows)
+    sizes = (10.0 ** np.linspace(-9, 9, 70)).astype("f")
+    dy = np.random.default_rng(2).normal(size=(rows, 6, 67)).astype("f")
+    dy *= (10.0 ** np.linspace(-6, 6, rows)).astype("f")[::-1, None, None]
+    arguments = [x * sizes, weights[0] / sizes[:, None], *weights[1:]]
+    got = backward_of(ops, arguments, dy)
+    right = backward_of(reference, [a.astype("d") for a in arguments], dy.astype("d"))
+    for gradients in (got, right):
+        gradients[0] = gradients[0] * sizes
+    for own, g, r in zip([(1, 2), 1, None, None], got, right, strict=True):
+        assert (np.abs(g - r) <= 5e-6 * np.abs(r).max(own, keepdims=True)).all()
+
+
+def test_more_rows_than_a_sum_of_digits_may_have(isa: str):
+    x, *weights = long_sums(22_000)
+    arguments = [x[:, :1, :2], weights[0][:2, : 3 * 64], weights[1][:64, : 3 * 64]]
+    dy = np.random.default_rng(3).normal(size=(22_000, 1, 64)).astype("f")
+    got = backward_of(ops, arguments, dy)
+    right = backward_of(reference, [a.astype("d") for a in arguments], dy.astype("d"))
+    for g, r in zip(got, right, strict=True):
+        assert np.abs(g - r).max() <= 1e-5 * np.abs(r).max()
+
+
 def test_a_nan_among_the_weights_stays_in_its_units(isa: str):
     x, kernel, recurrent_kernel, bias = long_sums(5)
     h0 = np.zeros((5, 67), "f")

@@ -227,17 +227,22 @@ INLINE REAL power_below(INTEGER magnitude) {
     return x;
 }
 
-/* Four numbers along the depth for each of 16 columns: of each digit four bytes a column. */
+/* Where the mask has ones a's bits, elsewhere b's. */
+INLINE bitvec merged(unsigned mask, bitvec a, bitvec b) { return (a & mask) | (b & ~mask); }
+
+/* Four numbers along the depth for each of 16 columns: of each digit four bytes a column. (Each column's bytes as a matrix,
+ * transposed: first every other byte of two numbers, then every other half of these.) */
 INLINE void split_four(const vec x[NUMBERS_IN_A_LANE], vec factor, bitvec digit[DIGITS]) {
-    const bitvec low = (bitvec){0} + 0xffu;
-    UNROLL for (int d = 0; d < DIGITS; d++) digit[d] = (bitvec){0};
-    UNROLL for (int n = 0; n < NUMBERS_IN_A_LANE; n++) {
-        const bitvec digits = digits_of(x[n] * factor) ^ FLIP;
-        UNROLL for (int d = 0; d < DIGITS; d++) {
-            const int left = 8 * (n - (DIGITS - 1 - d));
-            digit[d] |= (left > 0 ? digits << left : digits >> -left) & low << 8 * n;
-        }
+    enum { EVEN_BYTES = 0x00ff00ff, LOW_HALF = 0xffff };
+    bitvec n[NUMBERS_IN_A_LANE], even[2], odd[2];
+    UNROLL for (int i = 0; i < NUMBERS_IN_A_LANE; i++) n[i] = digits_of(x[i] * factor) ^ FLIP;
+    UNROLL for (int i = 0; i < 2; i++) {
+        even[i] = merged(EVEN_BYTES, n[2 * i], n[2 * i + 1] << 8);
+        odd[i] = merged(EVEN_BYTES, n[2 * i] >> 8, n[2 * i + 1]);
     }
+    digit[0] = merged(LOW_HALF, even[0] >> 16, even[1]);
+    digit[1] = merged(LOW_HALF, odd[0], odd[1] << 16);
+    digit[2] = merged(LOW_HALF, even[0], even[1] << 16);
 }
 
 /* Lines of 16 columns of B, a block of them. */

@@ -44,82 +44,89 @@ typedef struct {
 
 #ifdef HAS_TILES
 
-/* The n-th block of the depth of the v-th vector of columns, one line after the other, times a factor each. */
-INLINE void gather_block(const gates_packing *p, ptrdiff_t n, ptrdiff_t v, const REAL *factors,
-                         digit_lines lines) {
+/* Lines that go through together: as many streams as the processor prefetches, or, out of columns, what a transpose
+ * in registers takes. A block of the depth has some whole such. */
+enum { MOST_LINES = LANES };
+typedef REAL some_lines[MOST_LINES * LANES];
+INLINE ptrdiff_t lines_at_once(const gates_packing *p) { return p->weights->row == 1 ? 16 : 8; }
+
+INLINE ptrdiff_t lines_of_digits(const gates_packing *p) {
+    const digit_blocks blocks = digit_blocks_of(p->depth);
+    return blocks.count * blocks.depth;
+}
+
+/* Lines from the k-th on of the v-th vector of columns, each times a factor; zeros where the depth ends. */
+INLINE void gather_lines(const gates_packing *p, ptrdiff_t k, ptrdiff_t v, const REAL *factors,
+                         some_lines lines) {
     const fastgru_weights *w = p->weights;
-    const ptrdiff_t block = digit_blocks_of(p->depth).depth, k = n * block;
-    const ptrdiff_t unit = v / p->gates * LANES, count = maximum(0, minimum(block, p->depth - k));
+    const ptrdiff_t unit = v / p->gates * LANES;
+    const ptrdiff_t most = lines_at_once(p), count = maximum(0, minimum(most, p->depth - k));
     pack_vector((const REAL *)w->data + w->gate[p->first_gate + v % p->gates] + k * w->row +
                     unit * w->column,
                 w->row, w->column, count, p->units - unit, lines, LANES);
-    memset(lines + count * LANES, 0, (size_t)((block - count) * LANES) * sizeof(REAL));
+    memset(lines + count * LANES, 0, (size_t)((most - count) * LANES) * sizeof(REAL));
     for (ptrdiff_t i = 0; factors && i < count; i++)
         store(lines + i * LANES, load(lines + i * LANES) * factors[i]);
 }
 
-/* What takes the balance of a block away from the weights again; NULL where there is none. */
-INLINE const REAL *factors_of_block(const gates_packing *p, const digit_matrix *to, ptrdiff_t n,
-                                    REAL factors[LINE_BYTES]) {
-    const ptrdiff_t block = digit_blocks_of(p->depth).depth;
-    for (ptrdiff_t i = 0; p->balanced && i < minimum(block, p->depth - n * block); i++) {
-        const REAL power = to->balance[n * block + i];
+/* What takes the balance of some lines away from the weights again; NULL where there is none. */
+INLINE const REAL *factors_of_lines(const gates_packing *p, const digit_matrix *to, ptrdiff_t k,
+                                    REAL factors[MOST_LINES]) {
+    for (ptrdiff_t i = 0; p->balanced && i < minimum(lines_at_once(p), p->depth - k); i++) {
+        const REAL power = to->balance[k + i];
         factors[i] = power > 0 ? 1 / power : 0;
     }
     return p->balanced ? factors : NULL;
 }
 
-/* The powers of two of the member's blocks of the depth. */
+/* The powers of two of the member's lines. */
 static void find_balance(const gates_packing *p, const digit_matrix *to, int member, int members) {
-    const digit_blocks blocks = digit_blocks_of(p->depth);
     const ptrdiff_t vectors = padded(p->units, LANES) / LANES * p->gates;
-    _Alignas(64) digit_lines lines, largest;
+    const ptrdiff_t at_once = lines_at_once(p);
+    _Alignas(64) some_lines lines, largest;
     ptrdiff_t first, last;
-    part_of(blocks.count, 1, member, members, &first, &last);
-    memset(lines, 0, sizeof lines);
-    for (ptrdiff_t n = first; n < last; n++) {
+    part_of(p->depth, at_once, member, members, &first, &last);
+    for (ptrdiff_t k = first; k < last; k += at_once) {
         memset(largest, 0, sizeof largest);
         for (ptrdiff_t v = 0; v < vectors; v++) {
-            gather_block(p, n, v, NULL, lines);
-            for (ptrdiff_t k = 0; k < blocks.depth * LANES; k += LANES) {
-                const ivec finite = finite_magnitude(load(lines + k));
-                store(largest + k, (vec)larger(load_integers(largest + k), finite));
+            gather_lines(p, k, v, NULL, lines);
+            for (ptrdiff_t i = 0; i < at_once * LANES; i += LANES) {
+                const ivec finite = finite_magnitude(load(lines + i));
+                store(largest + i, (vec)larger(load_integers(largest + i), finite));
             }
         }
-        for (ptrdiff_t k = 0; k < minimum(blocks.depth, p->depth - n * blocks.depth); k++)
-            to->balance[n * blocks.depth + k] =
-                power_below(largest_lane(load_integers(largest + k * LANES)));
+        for (ptrdiff_t i = 0; i < minimum(at_once, p->depth - k); i++)
+            to->balance[k + i] = power_below(largest_lane(load_integers(largest + i * LANES)));
     }
 }
 
 /* The member's columns as digits: first their scales, and then the digits, so that both times all units of a row, in a few
  * pages, go through together. */
 static void split_gates(const gates_packing *p, const digit_matrix *to, int member, int members) {
-    const digit_blocks blocks = digit_blocks_of(p->depth);
-    _Alignas(64) digit_lines lines;
-    REAL room[LINE_BYTES];
+    const ptrdiff_t column = digit_column(digit_blocks_of(p->depth)), at_once = lines_at_once(p);
+    _Alignas(64) some_lines lines;
+    REAL room[MOST_LINES];
     ptrdiff_t first, last;
     part_of(padded(p->units, LANES) / LANES * p->gates, 1, member, members, &first, &last);
     const size_t bytes = (size_t)((last - first) * LANES) * sizeof(REAL);
     memset(to->scales + first * LANES, 0, bytes);
     memset(to->excess + first * LANES * DIGITS, 0, DIGITS * bytes);
-    for (ptrdiff_t n = 0; n < blocks.count; n++) {
-        const REAL *factors = factors_of_block(p, to, n, room);
+    for (ptrdiff_t k = 0; k < lines_of_digits(p); k += at_once) {
+        const REAL *factors = factors_of_lines(p, to, k, room);
         for (ptrdiff_t v = first; v < last; v++) {
-            gather_block(p, n, v, factors, lines);
-            raise_largest(lines, blocks.depth, to->scales + v * LANES);
+            gather_lines(p, k, v, factors, lines);
+            raise_largest(lines, at_once, to->scales + v * LANES);
         }
     }
     for (ptrdiff_t v = first; v < last; v++)
         store(to->scales + v * LANES,
               scalable(load_integers(to->scales + v * LANES)) / splat(LARGEST_DIGIT));
-    for (ptrdiff_t n = 0; n < blocks.count; n++) {
-        const REAL *factors = factors_of_block(p, to, n, room);
+    for (ptrdiff_t k = 0; k < lines_of_digits(p); k += at_once) {
+        const REAL *factors = factors_of_lines(p, to, k, room);
         for (ptrdiff_t v = first; v < last; v++) {
-            gather_block(p, n, v, factors, lines);
-            split_right(lines, load(to->scales + v * LANES), blocks.depth,
-                        to->digits + v * digit_column(blocks) + digits_along(n * blocks.depth),
-                        to->excess + v * LANES * DIGITS);
+            gather_lines(p, k, v, factors, lines);
+            split_right(lines, load(to->scales + v * LANES), at_once,
+                        to->digits + v * column + digits_along(k), to->excess + v * LANES * DIGITS);
         }
     }
 }

@@ -1,5 +1,4 @@
-/* Matrix products on one micro-kernel: all but long ones of float32 where there are matrix tiles (digit_product.h,
- * split_product.h).
+/* Matrix products on one micro-kernel: all but long ones of float32 where there are matrix tiles (digit_product.h).
  *
  * A tile of C (a few rows, one panel wide) stays in registers while the kernel walks along the depth: for each k
  * it loads one line of a packed panel of B and multiplies it by one element of each row of A. Each element of C is

@@ -53,19 +53,25 @@ static const REAL ERFC_P[] = {
 };
 #endif
 
+/* Even and odd powers side by side: each step waits for the one before it. */
 INLINE vec polynomial(vec x, const REAL *coefficients, const int count) {
-    vec p = splat(coefficients[count - 1]);
-    UNROLL for (int i = count - 2; i >= 0; i--) p = fma_(p, x, splat(coefficients[i]));
-    return p;
+    const vec square = x * x;
+    vec last = splat(coefficients[count - 1]), other = splat(coefficients[count - 2]);
+    UNROLL for (int i = count - 3; i >= 0; i--) {
+        const vec next = fma_(last, square, splat(coefficients[i]));
+        last = other;
+        other = next;
+    }
+    return fma_(last, x, other);
 }
 
-INLINE vec erfc_(vec x) {
-    const vec a = min_(absolute(x), splat(30)), k = splat(ERFC_K);
+/* erfc of what is not negative, and exp(-a^2). */
+INLINE vec erfc_above(vec a, vec *gauss) {
+    const vec k = splat(ERFC_K);
     const vec square = a * a, rest = fma_(a, a, -square); /* exp(-a^2) wants all of a^2 */
     const vec p = polynomial(quotient(a - k, a + k), ERFC_P, sizeof ERFC_P / sizeof *ERFC_P);
-    const vec e = exp_vec(-square) * (splat(1) - rest);
-    const vec y = quotient(e * p, splat(1) + a + a);
-    return choose(x < splat(0), splat(2) - y, y);
+    *gauss = exp_vec(-square) * (splat(1) - rest);
+    return quotient(*gauss * p, splat(1) + a + a);
 }
 
 /* log(1 + y) = 2 atanh(u) with u = y / (2 + y), for y in [0, 1]: the series in u^2 <= 1/9. */
@@ -165,9 +171,12 @@ NOINLINE vec activation_vec(fastgru_activation kind, vec x, vec *slope) {
         break;
     }
     case FASTGRU_GELU: {
-        const vec cdf = splat((REAL)0.5) * erfc_(x * number(-0.70710678118654752440));
+        const vec a = min_(absolute(x) * number(0.70710678118654752440), splat(30));
+        vec gauss;
+        const vec tail = splat((REAL)0.5) * erfc_above(a, &gauss);
+        const vec cdf = choose(x > zero, one - tail, tail);
         y = x * cdf;
-        *slope = fma_(x * exp_vec(number(-0.5) * x * x), number(0.39894228040143267794), cdf);
+        *slope = fma_(x * gauss, number(0.39894228040143267794), cdf);
         break;
     }
     case FASTGRU_SILU: {

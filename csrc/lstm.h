@@ -30,11 +30,13 @@ INLINE unit_vector finish_lstm_vectors(const forward_pass *f, const step *t, ptr
         at = next_vector(at, unit, count);
     }
     recurrent_activations(f, gate, standard, gate_slope, SIGMOIDS * together);
+    if (t->on_tiles) KEEP_AWAKE();
     activations(f, g, standard, g_slope, together);
     TOGETHER(v, together) {
         const vec before = load(t->c_before + place[v].row * hs + place[v].unit);
         tc[v] = c[v] = fma_(gate[SIGMOIDS * v + 1], before, gate[SIGMOIDS * v] * g[v]);
     }
+    if (t->on_tiles) KEEP_AWAKE();
     activations(f, tc, standard, tc_slope, together);
     TOGETHER(v, together) {
         const ptrdiff_t i = place[v].row, j = place[v].unit;

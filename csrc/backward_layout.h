@@ -74,11 +74,13 @@ static int groups_of_w(const shape *s, blocks *groups) {
 /* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
 INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 256) ? 192 : 256; }
 
-/* Whether the products go through digits: those of a chunk, if it fills tiles, and those of a step, if it does or U, which
- * then has three bytes a weight instead of four, does not stay in L2. The answer does not depend on the number of threads. */
+/* Whether the products go through digits: those of a chunk, if it fills tiles and so do the units, or nearly with a batch that
+ * does; and those of a step, if it fills them or U, which then has three bytes a weight instead of four, does not stay in
+ * L2. The answer does not depend on the number of threads. */
 INLINE int chunks_use_digits(const shape *s) {
     const ptrdiff_t row_count = rows_in_a_chunk(s, rows_at_a_time(s));
-    return USE_TILES(row_count >= 2 * TILE_LINES && s->units >= 4 * LANES) &&
+    const ptrdiff_t fewest = s->batch >= TILE_LINES ? 2 * LANES + 1 : 4 * LANES;
+    return USE_TILES(row_count >= 2 * TILE_LINES && s->units >= fewest) &&
            maximum(parts_of(s) * row_count, gates_of(s) * s->units) <= DEEPEST;
 }
 INLINE int steps_use_digits(const shape *s) {

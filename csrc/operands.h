@@ -18,10 +18,11 @@ INLINE ptrdiff_t left_size(int as_digits, ptrdiff_t row_count, ptrdiff_t columns
 }
 
 /* Rows of A that are made digits at a time: they stay in L2. And what they and their scales take. */
+enum { FEWEST_ROWS_SPLIT = 2 * TILE_LINES, MOST_ROWS_SPLIT = 8 * TILE_LINES };
 INLINE ptrdiff_t rows_split_at_once(ptrdiff_t depth) {
-    enum { BYTES = 1 << 18, FEWEST = 2 * TILE_LINES, MOST = 8 * TILE_LINES };
+    enum { BYTES = 1 << 18 };
     const ptrdiff_t fitting = BYTES / digit_row(digit_blocks_of(depth)) * TILE_LINES;
-    return minimum(maximum(fitting, FEWEST), MOST);
+    return minimum(maximum(fitting, FEWEST_ROWS_SPLIT), MOST_ROWS_SPLIT);
 }
 INLINE ptrdiff_t split_size(ptrdiff_t depth) {
     const ptrdiff_t most = rows_split_at_once(depth);
@@ -233,7 +234,7 @@ static void multiply_as_digits(const operand_product *m) {
     p.a = (const char *)m->scratch;
     p.a_scales = scales;
     for (; p.c_first < m->last; p.c_first += p.row_count) {
-        REAL *x[8 * TILE_LINES];
+        REAL *x[MOST_ROWS_SPLIT];
         p.row_count = minimum(most, m->last - p.c_first);
         point_to_rows(&m->a, p.c_first, p.row_count, x);
         split_for_products(x, p.row_count, m->few_rows ? p.row_count : most, m->depth, NULL,

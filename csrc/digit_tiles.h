@@ -134,7 +134,7 @@ INLINE void run_places(const digit_tiles *p, const int tall, const int two, pend
 #undef SCALE
 
 static tile_rows rows_of_tile(const digit_product *m, ptrdiff_t i) {
-    tile_rows r = {.count = minimum(TILE_LINES, m->row_count - i), .stride = m->c.stride};
+    tile_rows r = {.count = minimum(m->lines, m->row_count - i), .stride = m->c.stride};
     if (r.count > 0) point_to_rows(&m->c, m->c_first + i, r.count, r.row);
     for (ptrdiff_t n = 1; n < r.count; n++)
         if (r.row[n] - r.row[n - 1] != m->c.stride) r.stride = 0;
@@ -167,7 +167,7 @@ INLINE void begin_lines(const digit_product *m, pending_sums *pending, int n, co
                         ptrdiff_t i, ptrdiff_t j, const int simple) {
     sum_lines *l = &pending->lines[n];
     l->sums = (const char *)(*pending->last_sums)[n];
-    l->count = minimum(TILE_LINES, m->row_count - i);
+    l->count = minimum(m->lines, m->row_count - i);
     l->row_scale = m->a_scales + copy_for(m, j) * m->scales_next + i;
     l->column_scale = load(m->b.scales + j);
     l->c = simple ? m->c.data + (m->c_first + i) * m->c.stride + j : r->row[0] + j;
@@ -190,12 +190,12 @@ INLINE void swap_sums(pending_sums *pending) {
 }
 
 /* One tile of rows times two of columns at a time; where gates have rows of their own, one. */
-INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, digit_tiles p, const tile_rows *r,
-                             pending_sums *pending, const int simple) {
+INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, const char *a, digit_tiles p,
+                             const tile_rows *r, pending_sums *pending, const int simple) {
     const ptrdiff_t column = digit_column(p.blocks);
     for (ptrdiff_t j = 0, two; j < m->columns; j += (1 + two) * LANES) {
         two = !m->a_next && m->columns - j > LANES;
-        p.a[0] = p.a[1] = m->a + copy_for(m, j) * m->a_next + i / TILE_LINES * digit_row(p.blocks);
+        p.a[0] = p.a[1] = a + copy_for(m, j) * m->a_next;
         p.b[0] = m->b.digits + j / LANES * column;
         p.b[1] = p.b[0] + column;
         if (two) run_places(&p, 0, 1, pending, simple);
@@ -207,17 +207,17 @@ INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, digit_tiles p,
 }
 
 /* Two tiles of rows times one of columns. */
-INLINE void multiply_two_rows(const digit_product *m, ptrdiff_t i, digit_tiles p,
+INLINE void multiply_two_rows(const digit_product *m, ptrdiff_t i, const char *a, digit_tiles p,
                               const tile_rows *r, pending_sums *pending, const int simple) {
     const ptrdiff_t row = digit_row(p.blocks);
     for (ptrdiff_t j = 0; j < m->columns; j += LANES) {
-        p.a[0] = m->a + copy_for(m, j) * m->a_next + i / TILE_LINES * row;
+        p.a[0] = a + copy_for(m, j) * m->a_next;
         p.a[1] = p.a[0] + row;
         p.b[0] = p.b[1] = m->b.digits + j / LANES * digit_column(p.blocks);
         run_places(&p, 1, 1, pending, simple);
         swap_sums(pending);
         begin_lines(m, pending, 0, &r[0], i, j, simple);
-        begin_lines(m, pending, 1, &r[1], i + TILE_LINES, j, simple);
+        begin_lines(m, pending, 1, &r[1], i + m->lines, j, simple);
     }
 }
 
@@ -230,13 +230,15 @@ INLINE void multiply_all_tiles(const digit_product *m, any_lines *any) {
     pending_sums pending = {.sums = &sums[0],
                             .last_sums = &sums[p.blocks.count <= SHORT],
                             .any = any,
-                            .at_once = (TILE_LINES + turns - 1) / turns};
+                            .at_once = (m->lines + turns - 1) / turns};
     tile_rows r[2][2]; /* those at work, and those before, whose last sums are pending */
-    for (ptrdiff_t i = 0, n = 0, two; i < m->row_count; i += (1 + two) * TILE_LINES, n = 1 - n) {
-        two = m->row_count - i > TILE_LINES;
-        for (int k = 0; !simple && k <= two; k++) r[n][k] = rows_of_tile(m, i + k * TILE_LINES);
-        if (two) multiply_two_rows(m, i, p, r[n], &pending, simple);
-        else multiply_one_row(m, i, p, r[n], &pending, simple);
+    const char *a = m->a;
+    for (ptrdiff_t i = 0, n = 0, two; i < m->row_count; i += (1 + two) * m->lines, n = 1 - n) {
+        two = m->row_count - i > m->lines;
+        for (int k = 0; !simple && k <= two; k++) r[n][k] = rows_of_tile(m, i + k * m->lines);
+        if (two) multiply_two_rows(m, i, a, p, r[n], &pending, simple);
+        else multiply_one_row(m, i, a, p, r[n], &pending, simple);
+        a += (1 + two) * digit_row(p.blocks);
     }
     for (int n = 0; n < 2; n++) {
         scale_lines(&pending.lines[n], TILE_LINES, simple ? NULL : &any[n]);
@@ -257,12 +259,12 @@ static void multiply_on_tiles(const digit_product *m) {
     else multiply_any(m);
 }
 
-/* Before multiplications of so many rows; TILE_RELEASE after them. */
-static void take_digit_tiles(ptrdiff_t row_count, ptrdiff_t depth) {
+/* Before multiplications by tiles of so many lines; TILE_RELEASE after them. */
+static void take_digit_tiles(ptrdiff_t lines, ptrdiff_t depth) {
     const uint8_t bytes = (uint8_t)digit_blocks_of(depth).depth;
     tile_shapes shapes;
     for (int i = 0; i < TILES; i++) {
-        shapes.lines[i] = (uint8_t)minimum(row_count, TILE_LINES);
+        shapes.lines[i] = (uint8_t)lines;
         shapes.bytes[i] = LINE_BYTES;
     }
     shapes.bytes[6] = bytes;

@@ -9,7 +9,7 @@
  * of two just below the largest of the weights that it meets, and these are divided by it. So the scale of a row is
  * that of its largest contribution, and numbers of another size do not push each other's digits out.
  *
- * A's digits are tiles: for 16 rows each [blocks of the depth][3][16][64]. B's, for 16 columns each, are [depth / 4][3][16][4]:
+ * A's digits are tiles: for up to 16 rows each [blocks of the depth][3][16][64]. B's, for 16 columns each, are [depth / 4][3][16][4]:
  * a line of a tile, or a vector, has four numbers along the depth for each of 16 columns. After the digits of all columns come
  * their scales, what A's digits, with 128 added, add too much to each place's sums, and the powers of two. */
 #ifndef FASTGRU_DIGITS_H
@@ -45,6 +45,18 @@ INLINE ptrdiff_t digit_column(digit_blocks b) { return b.count * digits_along(b.
 enum { DIGIT_TILE = TILE_LINES * LINE_BYTES, DIGIT_BLOCK = DIGITS * DIGIT_TILE };
 INLINE ptrdiff_t digit_row(digit_blocks b) { return b.count * DIGIT_BLOCK; }
 
+/* Lines of each tile of so many rows, which share them evenly: the fewer lines, down to eight, the faster a tile multiplies. */
+INLINE ptrdiff_t tile_lines(ptrdiff_t row_count) {
+    const ptrdiff_t tiles = maximum(padded(row_count, TILE_LINES) / TILE_LINES, 1);
+    return maximum((row_count + tiles - 1) / tiles, 1);
+}
+
+/* Columns whose digits stay in L2, one for each of so many gates at least. */
+INLINE ptrdiff_t columns_at_once(ptrdiff_t depth, int gates) {
+    const ptrdiff_t bytes = gates * digit_column(digit_blocks_of(depth));
+    return maximum((1 << 18) / bytes, 1) * gates * LANES;
+}
+
 /* Reals that hold A's digits, and B's. */
 INLINE ptrdiff_t left_digits_size(ptrdiff_t row_count, ptrdiff_t depth) {
     return padded(row_count, TILE_LINES) / TILE_LINES * digit_row(digit_blocks_of(depth)) /
@@ -79,6 +91,14 @@ INLINE digit_matrix columns_of_digits(const digit_matrix *b, ptrdiff_t depth, pt
     from.excess += j * DIGITS;
     return from;
 }
+
+/* Where rows of A become digits: so many of each tile's lines are rows. */
+typedef struct {
+    char *digits;
+    REAL *scales;
+    ptrdiff_t depth, lines;
+    const REAL *balance; /* or NULL */
+} left_digits;
 
 #ifdef HAS_TILES
 
@@ -151,6 +171,9 @@ INLINE vec scalable(ivec largest) {
     return max_(min_((vec)largest, splat(0x1.fffffep127f)), splat(0x1p-100f));
 }
 
+/* The scale of numbers whose largest magnitude this is. */
+INLINE vec scale_of(ivec largest) { return scalable(largest) / splat(LARGEST_DIGIT); }
+
 /* Three digits, the first one highest, of numbers times 2^16 / scale; each has 128 added, or, flipped, not. */
 enum { FLIP = 0x808080 };
 INLINE bitvec digits_of(vec x) {
@@ -173,16 +196,16 @@ INLINE ivec add_products(ivec sum, const char *a, ivec b) {
 #endif
 }
 
-/* A row of A, times a balance if there is one. Returns its scale. */
-INLINE REAL split_row(const REAL *x, ptrdiff_t depth, const REAL *balance, const int balanced,
-                      unsigned flip, char *to) {
+/* A row of A, times its dropout and a balance, where there are. Returns its scale. */
+INLINE REAL split_row(const REAL *x, ptrdiff_t depth, const REAL *dropout, const int dropped,
+                      const REAL *balance, const int balanced, unsigned flip, char *to) {
     const digit_blocks blocks = digit_blocks_of(depth);
     ivec largest = {0};
-#define NUMBERS(k)                                                                                 \
-    (balanced ? load_part(x + (k), depth - (k)) * load_part(balance + (k), depth - (k))            \
-              : load_part(x + (k), depth - (k)))
+#define PART(p, k) load_part((p) + (k), depth - (k))
+#define DROPPED(k) (dropped ? PART(x, k) * PART(dropout, k) : PART(x, k))
+#define NUMBERS(k) (balanced ? DROPPED(k) * PART(balance, k) : DROPPED(k))
     for (ptrdiff_t k = 0; k < depth; k += LANES) largest = larger(largest, magnitude(NUMBERS(k)));
-    const REAL scale = scalable((ivec){0} + largest_lane(largest))[0] / LARGEST_DIGIT;
+    const REAL scale = scale_of((ivec){0} + largest_lane(largest))[0];
     const REAL factor = 0x1p16f / scale;
     for (ptrdiff_t k0 = 0; k0 < depth; k0 += blocks.depth, to += DIGIT_BLOCK) {
         const ptrdiff_t end = minimum(depth, k0 + blocks.depth);
@@ -194,23 +217,28 @@ INLINE REAL split_row(const REAL *x, ptrdiff_t depth, const REAL *balance, const
         store_digits(to, digits);
     }
 #undef NUMBERS
+#undef DROPPED
+#undef PART
     return scale;
 }
 
-/* Rows of A; flipped, for tiles that are ready. */
-static void split_left(REAL *const *x, ptrdiff_t count, ptrdiff_t depth, const REAL *balance,
-                       unsigned flip, char *to, REAL *scales) {
-    const ptrdiff_t next = digit_row(digit_blocks_of(depth));
-    for (ptrdiff_t i = 0; i < count; i++) {
-        char *line = to + i / TILE_LINES * next + i % TILE_LINES * LINE_BYTES;
-        scales[i] = balance ? split_row(x[i], depth, balance, 1, flip, line)
-                            : split_row(x[i], depth, NULL, 0, flip, line);
+/* Some rows of A from row `first` on, times their dropout if it is not NULL and there is a balance too; flipped, for tiles that
+ * are ready. */
+static void split_left(const left_digits *to, REAL *const *x, const REAL *const *dropout,
+                       ptrdiff_t first, ptrdiff_t count, unsigned flip) {
+    const ptrdiff_t next = digit_row(digit_blocks_of(to->depth)), lines = to->lines;
+    char *tile = to->digits + first / lines * next;
+    for (ptrdiff_t n = 0, line = first % lines; n < count; n++, line++) {
+        if (line == lines) line = 0, tile += next;
+        char *at = tile + line * LINE_BYTES;
+        const ptrdiff_t depth = to->depth;
+        to->scales[first + n] =
+            !to->balance ? split_row(x[n], depth, NULL, 0, NULL, 0, flip, at)
+            : dropout    ? split_row(x[n], depth, dropout[n], 1, to->balance, 1, flip, at)
+                         : split_row(x[n], depth, NULL, 0, to->balance, 1, flip, at);
         if (flip) KEEP_AWAKE();
     }
 }
-
-/* A block of the depth of 16 columns. */
-typedef REAL digit_lines[LINE_BYTES * LANES];
 
 /* The largest magnitudes become those of lines of 16 columns too. */
 INLINE void raise_largest(const REAL *lines, ptrdiff_t depth, REAL *largest) {

@@ -69,7 +69,9 @@ static REAL *lay_out_forward(forward_pass *f, const shape *s, int threads, REAL 
     const int before = resets_before(s);
     f->input_bias = take(&buffer, gates_of(s) * hp);
     f->candidate_bias = take(&buffer, hp);
-    f->inputs = take(&buffer, chunk * maximum(s->input_copies, 1) * row_stride(s->inputs));
+    f->inputs = take(&buffer, inputs_use_digits(s)
+                                  ? 0
+                                  : chunk * maximum(s->input_copies, 1) * row_stride(s->inputs));
     f->projected = take(&buffer, chunk * gates_of(s) * stride_of_units(s));
     f->recurrent = take(&buffer, threads * recurrent_size(s));
     f->digits = take(&buffer, threads * member_digits(s));
@@ -125,16 +127,18 @@ static forward_pass begin_forward(const fastgru_forward *args, int threads, REAL
     return f;
 }
 
-/* Rows of x, or of a state: at strides, or each where it is; `copies` of them for so many gates, so far apart. */
+/* Rows of x, each where it is, or of a state, at strides. For so many gates each has its own: x times its dropout, or a copy
+ * of the state. */
 typedef struct {
     rows from;
     REAL *const *pointers; /* instead of from, to row `first` and those after it */
     ptrdiff_t first, last, depth, copy_stride;
     int copies;
+    const REAL *const *dropout; /* with pointers: the first gate's, of each row, or NULL */
+    ptrdiff_t dropout_stride;   /* from gate to gate */
 } digit_source;
 
-static void split_source(const digit_source *d, int copy, const REAL *balance, REAL *to,
-                         REAL *scales) {
+static void split_source(const digit_source *d, int copy, const left_digits *to) {
     enum { AT_ONCE = 4 * TILE_LINES };
     const ptrdiff_t total = d->last - d->first;
     rows from = d->from;
@@ -142,9 +146,12 @@ static void split_source(const digit_source *d, int copy, const REAL *balance, R
     for (ptrdiff_t i = 0; i < total; i += AT_ONCE) {
         const ptrdiff_t count = minimum(AT_ONCE, total - i);
         REAL *x[AT_ONCE];
+        const REAL *dropout[AT_ONCE];
         if (!d->pointers) point_to_rows(&from, d->first + i, count, x);
-        split_for_products(d->pointers ? d->pointers + i : x, count, total, d->depth, balance,
-                           (char *)(to + left_digits_size(i, d->depth)), scales + i);
+        for (ptrdiff_t n = 0; d->dropout && n < count; n++)
+            dropout[n] = d->dropout[i + n] + copy * d->dropout_stride;
+        split_for_products(to, total, d->pointers ? d->pointers + i : x,
+                           d->dropout ? dropout : NULL, i, count);
     }
 }
 
@@ -153,16 +160,22 @@ static digit_product begin_digit_product(const forward_pass *f, int member, cons
                                          const digit_matrix *b, int balanced) {
     const ptrdiff_t next = digits_of_rows(d->last - d->first, d->depth);
     const ptrdiff_t scales_at = left_digits_size(d->last - d->first, d->depth);
-    REAL *to = f->digits + member * member_digits(f->shape);
-    for (int c = 0; c < maximum(d->copies, 1); c++)
-        split_source(d, c, balanced ? b->balance : NULL, to + c * next, to + c * next + scales_at);
+    REAL *at = f->digits + member * member_digits(f->shape);
+    left_digits to = {(char *)at, at + scales_at, d->depth, tile_lines(d->last - d->first),
+                      balanced ? b->balance : NULL};
+    for (int c = 0; c < maximum(d->copies, 1); c++) {
+        split_source(d, c, &to);
+        to.digits += next * (ptrdiff_t)sizeof(REAL);
+        to.scales += next;
+    }
     return (digit_product){
-        .a = (const char *)to,
-        .a_scales = to + scales_at,
+        .a = (const char *)at,
+        .a_scales = at + scales_at,
         .a_next = d->copies > 1 ? next * (ptrdiff_t)sizeof(REAL) : 0,
         .scales_next = next,
         .b = *b,
         .row_count = d->last - d->first,
+        .lines = to.lines,
         .depth = d->depth,
     };
 }

@@ -37,6 +37,14 @@ INLINE ptrdiff_t place_in(const shape *s, ptrdiff_t t, ptrdiff_t i, ptrdiff_t ba
     return p->row * batch_stride + p->step * step_stride;
 }
 
+/* Pointers to `count` rows of step t from row i on. */
+static void point_to_places(const shape *s, ptrdiff_t t, ptrdiff_t i, ptrdiff_t count,
+                            const REAL *data, ptrdiff_t batch_stride, ptrdiff_t step_stride,
+                            REAL **to) {
+    for (ptrdiff_t n = 0; n < count; n++)
+        to[n] = (REAL *)data + place_in(s, t, i + n, batch_stride, step_stride);
+}
+
 /* to = from, times a factor where there is one. */
 INLINE void copy_scaled(const REAL *from, const REAL *factor, ptrdiff_t count, REAL *restrict to) {
     if (!factor) memcpy(to, from, (size_t)count * sizeof(REAL));
@@ -91,15 +99,21 @@ static rows rows_of_x(forward_pass *f, const share *part, const chunk_part *c) {
                          args->x_batch, args->x_step);
 }
 
-/* The member's rows [first, last) of a chunk, where they are in x. */
+/* The member's rows [first, last) of a chunk, where they are in x, and the first gate's dropout of each, if there is any. */
 static void point_to_inputs(const forward_pass *f, const share *part, const chunk_part *c,
-                            ptrdiff_t first, ptrdiff_t last, REAL **to) {
+                            ptrdiff_t first, ptrdiff_t last, REAL **to, const REAL **dropout) {
     const fastgru_forward *args = f->args;
+    const shape *s = f->shape;
     for (ptrdiff_t t = c->first_step, n = 0; t < c->end && n < last; t++) {
-        const ptrdiff_t end = last_row_in(f->shape, part, t);
-        for (ptrdiff_t i = part->first_row; i < end && n < last; i++, n++)
-            if (n >= first)
-                *to++ = (REAL *)args->x + place_in(f->shape, t, i, args->x_batch, args->x_step);
+        const ptrdiff_t total = maximum(0, last_row_in(s, part, t) - part->first_row),
+                        skipped = maximum(0, first - n), count = minimum(total, last - n) - skipped,
+                        i = part->first_row + skipped;
+        n += total;
+        if (count <= 0) continue;
+        point_to_places(s, t, i, count, args->x, args->x_batch, args->x_step, to);
+        to += count;
+        for (ptrdiff_t k = 0; s->input_copies && k < count; k++)
+            *dropout++ = dropout_of(s, args->input_dropout, 0, s->inputs, i + k);
     }
 }
 
@@ -109,17 +123,18 @@ static void project_digits(forward_pass *f, const share *part, const chunk_part 
     const ptrdiff_t width = f->gates * f->units_stride, column = part->first_unit * f->gates,
                     end = part->last_unit * f->gates;
     const digit_matrix w = digit_matrix_at(f->w, s->inputs, padded_units(s) * f->gates);
-    const ptrdiff_t bytes = digit_column(digit_blocks_of(s->inputs));
-    const ptrdiff_t most = maximum(1, (1 << 18) / (bytes * f->gates)) * f->gates * LANES;
+    const ptrdiff_t most = columns_at_once(s->inputs, f->gates);
     REAL *x[DIGIT_ROWS];
-    digit_source d = {
-        .depth = s->inputs, .copies = s->input_copies, .copy_stride = f->inputs_stride};
-    if (s->input_copies) d.from = rows_of_x(f, part, c);
-    else d.pointers = x;
+    const REAL *dropout[DIGIT_ROWS];
+    digit_source d = {.pointers = x,
+                      .depth = s->inputs,
+                      .copies = s->input_copies,
+                      .dropout = s->input_copies ? dropout : NULL,
+                      .dropout_stride = s->batch * s->inputs};
     for (; d.first < c->row_count; d.first = d.last) {
         d.last = minimum(c->row_count, d.first + DIGIT_ROWS);
-        if (d.pointers) point_to_inputs(f, part, c, d.first, d.last, x);
-        take_digit_tiles(d.last - d.first, s->inputs);
+        point_to_inputs(f, part, c, d.first, d.last, x, dropout);
+        take_digit_tiles(tile_lines(d.last - d.first), s->inputs);
         digit_product m = begin_digit_product(f, part->member, &d, &w, 1);
         m.gates = f->gates;
         for (ptrdiff_t j = column; j < end; j += most) {

@@ -40,6 +40,9 @@ typedef struct {
 
 #ifdef HAS_TILES
 
+/* A block of the depth of 16 columns. */
+typedef REAL digit_lines[LINE_BYTES * LANES];
+
 /* Lines from the k-th on of up to 16 columns: zeros where the matrices end. */
 static void gather_stacked(const stacked *m, ptrdiff_t k, ptrdiff_t count, ptrdiff_t column,
                            ptrdiff_t columns, REAL *lines) {
@@ -67,7 +70,7 @@ static void split_stacked(const stacked *m, ptrdiff_t first, ptrdiff_t last,
             gather_stacked(m, n * blocks.depth, blocks.depth, j, last - j, lines);
             raise_largest(lines, blocks.depth, scales);
         }
-        store(scales, scalable(load_integers(scales)) / splat(LARGEST_DIGIT));
+        store(scales, scale_of(load_integers(scales)));
         memset(to->excess + j * DIGITS, 0, DIGITS * LANES * sizeof(int32_t));
         for (ptrdiff_t n = 0; n < blocks.count; n++) {
             gather_stacked(m, n * blocks.depth, blocks.depth, j, last - j, lines);
@@ -79,28 +82,45 @@ static void split_stacked(const stacked *m, ptrdiff_t first, ptrdiff_t last,
 
 /* ---- rows that a product sums over ---- */
 
-/* So many rows of a block that go along the depth; those after them count as zeros. */
+/* So many rows of a block that go along the depth, and their dropout if there is any; those after them count as zeros. */
 typedef struct {
-    REAL *row[LINE_BYTES];
+    REAL *row[LINE_BYTES], *dropout[LINE_BYTES];
     ptrdiff_t count;
 } block_rows;
 
-static block_rows rows_of_block(const rows *from, digit_blocks blocks, ptrdiff_t n,
-                                ptrdiff_t depth) {
+static block_rows rows_of_block(const rows *from, const rows *dropout, digit_blocks blocks,
+                                ptrdiff_t n, ptrdiff_t depth) {
     block_rows b = {.count = maximum(0, minimum(blocks.depth, depth - n * blocks.depth))};
     if (b.count > 0) point_to_rows(from, n * blocks.depth, b.count, b.row);
+    if (b.count > 0 && dropout) point_to_rows(dropout, n * blocks.depth, b.count, b.dropout);
     return b;
+}
+
+/* Numbers of the k-th row from a column on, so many of them. */
+INLINE vec numbers_of(const block_rows *b, ptrdiff_t k, ptrdiff_t column, ptrdiff_t columns,
+                      const int dropped) {
+    const vec x = load_part(b->row[k] + column, columns);
+    return dropped ? x * load_part(b->dropout[k] + column, columns) : x;
+}
+
+/* The largest magnitudes in 16 columns become those of a block's rows too. */
+INLINE void raise_by_block(const block_rows *b, ptrdiff_t column, ptrdiff_t columns, REAL *largest,
+                           const int dropped) {
+    ivec most = load_integers(largest);
+    for (ptrdiff_t k = 0; k < b->count; k++)
+        most = larger(most, magnitude(numbers_of(b, k, column, columns, dropped)));
+    store(largest, (vec)most);
 }
 
 /* 16 columns of a block: as a right operand's lines, or, each number a byte of its column's line, a left one's. */
 INLINE void split_block(const block_rows *b, ptrdiff_t depth, ptrdiff_t column, ptrdiff_t columns,
-                        vec factor, const int left, char *to) {
+                        vec factor, const int left, const int dropped, char *to) {
     bitvec digit[DIGITS];
     vec m[DIGITS][LANES] = {{{0}}};
     for (ptrdiff_t k = 0; k < depth; k += NUMBERS_IN_A_LANE) {
         vec x[NUMBERS_IN_A_LANE];
         UNROLL for (int n = 0; n < NUMBERS_IN_A_LANE; n++) x[n] =
-            k + n < b->count ? load_part(b->row[k + n] + column, columns - column) : (vec){0};
+            k + n < b->count ? numbers_of(b, k + n, column, columns, dropped) : (vec){0};
         split_four(x, factor, digit);
         UNROLL for (int d = 0; d < DIGITS; d++) {
             if (left) m[d][k / NUMBERS_IN_A_LANE] = (vec)digit[d];
@@ -115,34 +135,39 @@ INLINE void split_block(const block_rows *b, ptrdiff_t depth, ptrdiff_t column, 
 }
 
 /* Columns of `depth` rows that a product sums over, as an operand; each has a scale. */
-static void split_columns(const rows *from, ptrdiff_t depth, ptrdiff_t columns, const int left,
-                          char *to, REAL *scales) {
+INLINE void split_any_columns(const rows *from, const rows *dropout, const int dropped,
+                              ptrdiff_t depth, ptrdiff_t columns, const int left, char *to,
+                              REAL *scales) {
     const digit_blocks blocks = digit_blocks_of(depth);
     const ptrdiff_t next = left ? digit_row(blocks) : digit_column(blocks);
     const ptrdiff_t along = left ? DIGIT_BLOCK : digits_along(blocks.depth);
     memset(scales, 0, (size_t)padded(columns, LANES) * sizeof(REAL));
     for (ptrdiff_t n = 0; n < blocks.count; n++) {
-        const block_rows b = rows_of_block(from, blocks, n, depth);
-        for (ptrdiff_t j = 0; j < columns; j += LANES) {
-            ivec most = load_integers(scales + j);
-            for (ptrdiff_t k = 0; k < b.count; k++)
-                most = larger(most, magnitude(load_part(b.row[k] + j, columns - j)));
-            store(scales + j, (vec)most);
-        }
+        const block_rows b = rows_of_block(from, dropout, blocks, n, depth);
+        for (ptrdiff_t j = 0; j < columns; j += LANES)
+            raise_by_block(&b, j, columns - j, scales + j, dropped);
         KEEP_AWAKE();
     }
     for (ptrdiff_t j = 0; j < columns; j += LANES)
-        store(scales + j, scalable(load_integers(scales + j)) / splat(LARGEST_DIGIT));
+        store(scales + j, scale_of(load_integers(scales + j)));
     for (ptrdiff_t n = 0; n < blocks.count; n++) {
-        const block_rows b = rows_of_block(from, blocks, n, depth);
+        const block_rows b = rows_of_block(from, dropout, blocks, n, depth);
         for (ptrdiff_t j = 0; j < columns; j += LANES) {
             const vec factor = splat(0x1p16f) / load(scales + j);
             char *part = to + j / LANES * next + n * along;
-            if (left) split_block(&b, blocks.depth, j, columns, factor, 1, part);
-            else split_block(&b, blocks.depth, j, columns, factor, 0, part);
+            split_block(&b, blocks.depth, j, columns - j, factor, left, dropped, part);
             KEEP_AWAKE();
         }
     }
+}
+
+/* dropout: NULL, or rows that the others are multiplied by. */
+static void split_columns(const rows *from, const rows *dropout, ptrdiff_t depth, ptrdiff_t columns,
+                          int left, char *to, REAL *scales) {
+    if (dropout && left) split_any_columns(from, dropout, 1, depth, columns, 1, to, scales);
+    else if (dropout) split_any_columns(from, dropout, 1, depth, columns, 0, to, scales);
+    else if (left) split_any_columns(from, NULL, 0, depth, columns, 1, to, scales);
+    else split_any_columns(from, NULL, 0, depth, columns, 0, to, scales);
 }
 
 #else /* never called */
@@ -150,9 +175,9 @@ static void split_stacked(const stacked *m, ptrdiff_t first, ptrdiff_t last,
                           const digit_matrix *to) {
     (void)m, (void)first, (void)last, (void)to;
 }
-static void split_columns(const rows *from, ptrdiff_t depth, ptrdiff_t columns, const int left,
-                          char *to, REAL *scales) {
-    (void)from, (void)depth, (void)columns, (void)left, (void)to, (void)scales;
+static void split_columns(const rows *from, const rows *dropout, ptrdiff_t depth, ptrdiff_t columns,
+                          int left, char *to, REAL *scales) {
+    (void)from, (void)dropout, (void)depth, (void)columns, (void)left, (void)to, (void)scales;
 }
 #endif
 
@@ -170,18 +195,19 @@ static void prepare_stacked(const stacked *m, int as_digits, ptrdiff_t first, pt
                    m->depth, last - first, to + first * total, g * m->depth, total);
 }
 
-/* Rows, or some of their columns, as the left or the right operand of a product that sums over them. */
-static void prepare_rows(const rows *from, int as_digits, ptrdiff_t row_count, ptrdiff_t columns,
-                         int left, REAL *to) {
+/* Rows, or some of their columns, as the left or the right operand of a product that sums over them. As digits times a dropout,
+ * unless that is NULL. */
+static void prepare_rows(const rows *from, const rows *dropout, int as_digits, ptrdiff_t row_count,
+                         ptrdiff_t columns, int left, REAL *to) {
     if (!as_digits) {
         if (left) pack_lines(from, 0, row_count, columns, to, row_count);
         else pack_rows(from, 0, row_count, columns, to, row_count);
     } else if (left) {
-        split_columns(from, row_count, columns, 1, (char *)to,
+        split_columns(from, dropout, row_count, columns, 1, (char *)to,
                       to + left_digits_size(columns, row_count));
     } else {
         const digit_matrix m = digit_matrix_at(to, row_count, padded(columns, LANES));
-        split_columns(from, row_count, columns, 0, m.digits, m.scales);
+        split_columns(from, dropout, row_count, columns, 0, m.digits, m.scales);
     }
 }
 
@@ -199,17 +225,18 @@ typedef struct {
     rows c; /* its first column is that of the product */
     ptrdiff_t first, last;
     int accumulate;
-    int few_rows;  /* one or two rows may go through vectors: C is whole vectors, at one stride */
-    REAL *scratch; /* split_size(depth), where A comes in rows */
+    ptrdiff_t lines; /* of A's tiles, where there are digits */
+    int few_rows;    /* one or two rows may go through vectors: C is whole vectors, at one stride */
+    REAL *scratch;   /* split_size(depth), where A comes in rows */
 } operand_product;
 
 /* Of columns that stay in L2 all rows that are digits, before the next ones. */
 static void multiply_all_columns(const operand_product *m, digit_product *p) {
-    enum { BYTES = 1 << 18 };
-    const ptrdiff_t fitting = BYTES / digit_column(digit_blocks_of(m->depth)) * LANES;
-    const ptrdiff_t most = p->row_count > 2 * TILE_LINES ? maximum(fitting, LANES) : m->columns;
+    const ptrdiff_t most =
+        p->row_count > 2 * TILE_LINES ? columns_at_once(m->depth, 1) : m->columns;
     const digit_matrix b = digit_matrix_at(m->b, m->depth, padded(m->b_columns, LANES));
     p->gates = 1;
+    p->lines = m->lines;
     p->depth = m->depth;
     p->accumulate = m->accumulate;
     for (ptrdiff_t j = 0; j < m->columns; j += most) {
@@ -229,16 +256,18 @@ static void multiply_as_digits(const operand_product *m) {
         multiply_all_columns(m, &p);
         return;
     }
-    const ptrdiff_t most = rows_split_at_once(m->depth);
-    REAL *scales = m->scratch + left_digits_size(most, m->depth);
-    p.a = (const char *)m->scratch;
-    p.a_scales = scales;
+    const ptrdiff_t fitting = rows_split_at_once(m->depth), most = fitting / TILE_LINES * m->lines;
+    const left_digits to = {.digits = (char *)m->scratch,
+                            .scales = m->scratch + left_digits_size(fitting, m->depth),
+                            .depth = m->depth,
+                            .lines = m->lines};
+    p.a = to.digits;
+    p.a_scales = to.scales;
     for (; p.c_first < m->last; p.c_first += p.row_count) {
         REAL *x[MOST_ROWS_SPLIT];
         p.row_count = minimum(most, m->last - p.c_first);
         point_to_rows(&m->a, p.c_first, p.row_count, x);
-        split_for_products(x, p.row_count, m->few_rows ? p.row_count : most, m->depth, NULL,
-                           (char *)m->scratch, scales);
+        split_for_products(&to, m->few_rows ? p.row_count : most, x, NULL, 0, p.row_count);
         multiply_all_columns(m, &p);
     }
 }

@@ -119,8 +119,7 @@ static void split_gates(const gates_packing *p, const digit_matrix *to, int memb
         }
     }
     for (ptrdiff_t v = first; v < last; v++)
-        store(to->scales + v * LANES,
-              scalable(load_integers(to->scales + v * LANES)) / splat(LARGEST_DIGIT));
+        store(to->scales + v * LANES, scale_of(load_integers(to->scales + v * LANES)));
     for (ptrdiff_t k = 0; k < lines_of_digits(p); k += at_once) {
         const REAL *factors = factors_of_lines(p, to, k, room);
         for (ptrdiff_t v = first; v < last; v++) {

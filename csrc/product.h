@@ -100,6 +100,10 @@ INLINE void point_to_rows(const rows *m, ptrdiff_t first, ptrdiff_t count, REAL 
     }
 }
 
+INLINE void point_at(const REAL *data, ptrdiff_t stride, ptrdiff_t count, REAL **to) {
+    for (ptrdiff_t n = 0; n < count; n++) to[n] = (REAL *)data + n * stride;
+}
+
 /* Where a tile finds A: rows anywhere, rows at one stride (more of them can be addressed), its transpose's lines, or rows
  * anywhere of which each vector of a panel has its own (gates that read states of their own). */
 enum { ANYWHERE, STRIDED, TRANSPOSED, GATED };

@@ -15,6 +15,7 @@ typedef struct {
     const REAL *cache, *before, *after, *c_before;
     const REAL *dy; /* or NULL */
     ptrdiff_t dy_batch;
+    const fastgru_place *places; /* where dy's rows are, if not dy_batch apart */
     REAL *derivatives;
 } back_step;
 
@@ -32,7 +33,8 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
     const ptrdiff_t depth = group.count * b->shape->units;
     const ptrdiff_t first = part->first_unit;
     /* Reset before, a step's two products are not of one depth. */
-    if (b->steps_use_tiles && resets_before(b->shape)) take_digit_tiles(TILE_LINES, depth);
+    const ptrdiff_t lines = tile_lines(t->last - t->first);
+    if (b->steps_use_tiles && resets_before(b->shape)) take_digit_tiles(lines, depth);
     multiply_operands(&(operand_product){
         .as_digits = b->steps_use_digits,
         .a = rows_at(t->derivatives + group.first * b->shape->units, b->stride),
@@ -41,6 +43,7 @@ static void multiply_derivatives(const backward_pass *b, const back_step *t, blo
         .column = first,
         .columns = part->last_unit - first,
         .depth = depth,
+        .lines = lines,
         .c = rows_at(to + first, b->units_stride),
         .first = t->first,
         .last = t->last,
@@ -80,19 +83,18 @@ static void wait_for_units(backward_pass *b, const share *part) {
     if (part->units_split) fastgru_wait(b->ready, part->members);
 }
 
-/* dh += the gradients of all outputs that showed the step's state: those of the gap after it too. */
-static void collect_outputs(const backward_pass *b, const back_step *t,
-                            const fastgru_place *places) {
+/* dh += the gradients of the outputs that showed the step's state again: those of the gap after it. */
+static void collect_gaps(const backward_pass *b, const back_step *t) {
     const fastgru_backward *args = b->args;
     const ptrdiff_t h = b->shape->units;
     for (ptrdiff_t i = t->first; i < t->last; i++) {
-        const fastgru_place *p = places + i;
-        const ptrdiff_t end = b->shape->repeats ? p->next : p->step + 1;
-        for (ptrdiff_t n = p->step; n < end; n++) {
-            const REAL *dy = (const REAL *)args->dy + p->row * args->dy_batch + n * args->dy_step;
+        const fastgru_place *p = t->places + i;
+        const REAL *dy = t->dy + p->row * args->dy_batch;
+        for (ptrdiff_t n = p->step + 1; n < p->next; n++) {
+            if (b->steps_use_tiles) KEEP_AWAKE();
             for (ptrdiff_t j = t->part->first_unit; j < t->part->last_unit; j += LANES) {
                 REAL *dh = b->dh + i * b->units_stride + j;
-                store(dh, load(dh) + load_part(dy + j, h - j));
+                store(dh, load(dh) + load_part(dy + n * args->dy_step + j, h - j));
             }
         }
     }
@@ -110,24 +112,19 @@ static back_step begin_back_step(const backward_pass *b, const share *part, ptrd
     if (b->c_states) t.c_before = b->c_states + states_before(s, i) * hs;
     const ptrdiff_t done = rows_between(s, b->first_row, b->last_row, chunk_first, i);
     t.derivatives = b->derivatives + (done - b->first_row) * b->stride;
-    if (!b->args->dy) return t;
+    t.dy = b->args->dy;
+    if (!t.dy) return t;
     if (places_of(s)) {
-        collect_outputs(b, &t, places_of(s) + offset);
+        t.places = places_of(s) + offset;
+        if (s->repeats) collect_gaps(b, &t);
         return t;
     }
     t.dy_batch = s->schedule ? b->args->dy_step : b->args->dy_batch;
-    t.dy = (const REAL *)b->args->dy + (s->schedule ? offset : i) * b->args->dy_step;
+    t.dy += (s->schedule ? offset : i) * b->args->dy_step;
     return t;
 }
 
 /* ---- the pass ---- */
-
-/* For the products of a chunk's steps, which have so many rows at most. */
-static void take_step_tiles(const shape *s, ptrdiff_t row_count) {
-    blocks groups[MOST_BLOCKS];
-    groups_of_u(s, groups);
-    take_digit_tiles(maximum(row_count, 1), groups[0].count * s->units);
-}
 
 /* One member's part of a chunk: first the steps, then the products over their rows. */
 static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptrdiff_t end) {
@@ -137,8 +134,13 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
         run_steps(b->again, part, first, end);
         fastgru_wait(b->ready, part->peers);
     }
-    if (b->steps_use_tiles) take_step_tiles(s, last_row_in(s, part, first) - part->first_row);
+    blocks groups[MOST_BLOCKS];
+    groups_of_u(s, groups);
+    ptrdiff_t lines = 0; /* of the tiles at hand */
     for (ptrdiff_t i = end - 1; i >= first; i--) {
+        if (b->steps_use_tiles)
+            change_digit_tiles(&lines, last_row_in(s, part, i) - part->first_row,
+                               groups[0].count * s->units);
         const back_step t = begin_back_step(b, part, i, first);
         step_back(b, &t);
     }
@@ -149,7 +151,8 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
     const int count = parts_of_chunk(b, first, end, of_parts);
     collect_chunk(b, part, &all, of_parts, count);
     for (const chunk *c = of_parts; c < of_parts + count; c++) {
-        if (chunks_use_digits(s)) take_digit_tiles(TILE_LINES, c->row_count);
+        if (c->summed == 0) continue;
+        if (chunks_use_digits(s)) take_digit_tiles(TILE_LINES, c->summed);
         const operands o = prepare_chunk(b, part, c);
         weight_gradients(b, part, c, &o, &b->parts[c->part]);
         if (chunks_use_digits(s)) TILE_RELEASE();
@@ -157,6 +160,12 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
         b->begun[c->part] = 1;
     }
     input_gradients(b, part, &all);
+    fastgru_wait(b->ready, part->peers);
+    if (!points_to_rows(s)) return;
+    for (const chunk *c = of_parts; c < of_parts + count; c++) {
+        if (part->peer == 0) keep_rows(b, c);
+        b->kept[c->part] = c->kept + c->row_count - c->summed;
+    }
     fastgru_wait(b->ready, part->peers);
 }
 

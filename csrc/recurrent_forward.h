@@ -174,16 +174,16 @@ static void step_reset_before(forward_pass *f, const step *t);
 /* What y shows where a row's steps don't count: from its step at hand to the next that does. */
 static void fill_gaps(const forward_pass *f, const step *t) {
     const ptrdiff_t first = t->part->first_unit, y_step = f->args->y_step;
-    const size_t bytes =
-        (size_t)(minimum(t->part->last_unit, f->shape->units) - first) * sizeof(REAL);
+    const ptrdiff_t width = minimum(t->part->last_unit, f->shape->units) - first;
     for (ptrdiff_t i = t->first; i < t->last; i++) {
         const fastgru_place *p = t->places + i;
-        REAL *y = t->y + p->row * f->args->y_batch + first;
-        for (ptrdiff_t n = p->step + 1; n < p->next; n++) {
-            if (f->shape->repeats) memcpy(y + n * y_step, y + p->step * y_step, bytes);
-            else memset(y + n * y_step, 0, bytes);
-        }
-        for (ptrdiff_t n = 0; t->index == 0 && n < p->step; n++) memset(y + n * y_step, 0, bytes);
+        REAL *row = t->y + p->row * f->args->y_batch + first, *y = row + p->step * y_step;
+        const ptrdiff_t gap = p->next - p->step - 1;
+        if (t->index == 0) clear_steps(row, y_step, p->step, width);
+        if (!f->shape->repeats) clear_steps(y + y_step, y_step, gap, width);
+        else
+            for (ptrdiff_t n = 1; n <= gap; n++)
+                memcpy(y + n * y_step, y, (size_t)width * sizeof(REAL));
     }
 }
 
@@ -223,15 +223,16 @@ static void run_steps(forward_pass *f, const share *part, ptrdiff_t first, ptrdi
     const ptrdiff_t width = f->gates * f->units_stride;
     chunk_part c = {.end = first};
     const REAL *projected = NULL;
+    ptrdiff_t lines = 0; /* of the tiles at hand */
     for (ptrdiff_t i = first; i < end; i++) {
         if (i == c.end) {
             c = part_of_chunk(s, part, i, minimum(end, chunk_end(s, i, projected_rows(s))));
             project_inputs(f, part, &c);
             projected = f->projected + c.area * width;
-            if (states_use_digits(s))
-                take_digit_tiles(maximum(1, last_row_in(s, part, i) - part->first_row), s->units);
+            lines = 0;
         }
         const step t = begin_step(f, part, i, projected - part->first_row * width);
+        if (t.on_tiles) change_digit_tiles(&lines, t.last - t.first, s->units);
         if (s->state_copies) drop_state(f, &t);
         if (f->u_candidate) step_reset_before(f, &t);
         else step_in_one_product(f, &t);
@@ -263,8 +264,7 @@ static void save_results(const forward_pass *f) {
         if (s->cell == FASTGRU_LSTM)
             save_state(s, i, f->c_states ? f->c_states + at : f->c_state + i * hs, args->c_n);
         REAL *y = args->y ? (REAL *)args->y + number_of(s, i) * args->y_batch : NULL;
-        for (ptrdiff_t t = 0; steps == 0 && y && t < s->steps; t++)
-            memset(y + t * args->y_step, 0, (size_t)s->units * sizeof(REAL));
+        if (steps == 0 && y) clear_steps(y, args->y_step, s->steps, s->units);
     }
 }
 

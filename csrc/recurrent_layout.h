@@ -77,6 +77,17 @@ INLINE ptrdiff_t rows_in_a_chunk(const shape *s, ptrdiff_t most_rows) {
     return minimum(total_rows(s), maximum(most_rows, s->batch));
 }
 
+/* Zeros in `count` steps of an array, from the one at `at` on. */
+static void clear_steps(REAL *at, ptrdiff_t step, ptrdiff_t count, ptrdiff_t width) {
+    if (count <= 0) return;
+    if (step == -width) at += (count - 1) * step;
+    if (step == width || step == -width) {
+        memset(at, 0, (size_t)(count * width) * sizeof(REAL));
+        return;
+    }
+    for (; count > 0; count--, at += step) memset(at, 0, (size_t)width * sizeof(REAL));
+}
+
 /* Whether inputs meet W, and states U, as digits: in all batches of a layer, or a row's bits would depend on those beside it.
  * A single row of few features or units would lose more than a batch gains. */
 INLINE int inputs_use_digits(const shape *s) {

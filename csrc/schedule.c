@@ -3,9 +3,9 @@
 
 #include "fastgru.h"
 
-/* In memory stand the offsets, the order, a counter for each row and, last, the places. */
+/* In memory stand the offsets, the order, a counter for each row, a row's steps and, last, the places. */
 size_t fastgru_schedule_size(ptrdiff_t batch, ptrdiff_t steps) {
-    const size_t counters = (size_t)(steps + 2 + 2 * batch) * sizeof(ptrdiff_t);
+    const size_t counters = (size_t)(steps + 2 + 2 * batch + steps + 1) * sizeof(ptrdiff_t);
     return counters + (size_t)(batch * steps) * sizeof(fastgru_place);
 }
 
@@ -28,7 +28,8 @@ void fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, pt
                            ptrdiff_t batch, ptrdiff_t steps, void *memory,
                            fastgru_schedule *schedule) {
     ptrdiff_t *offset = memory, *order = offset + steps + 2, *lengths = order + batch;
-    fastgru_place *places = (fastgru_place *)(lengths + batch);
+    ptrdiff_t *valid = lengths + batch;
+    fastgru_place *places = (fastgru_place *)(valid + steps + 1);
     for (ptrdiff_t b = 0; b < batch; b++) {
         const unsigned char *row = mask + b * batch_stride;
         lengths[b] = 0;
@@ -43,14 +44,15 @@ void fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, pt
     for (ptrdiff_t t = 1; t < longest; t++) offset[t + 1] += offset[t];
     for (ptrdiff_t i = 0; i < batch; i++) {
         const unsigned char *row = mask + order[i] * batch_stride;
-        fastgru_place *last = NULL;
-        ptrdiff_t n = 0;
+        ptrdiff_t count = 0;
         for (ptrdiff_t t = 0; t < steps; t++) {
-            if (!row[t * step_stride]) continue;
-            if (last) last->next = (int32_t)t;
-            last = places + offset[n++] + i;
-            *last = (fastgru_place){(int32_t)order[i], (int32_t)t, (int32_t)steps};
+            valid[count] = t; /* without a branch, which a random mask would mislead */
+            count += row[t * step_stride] != 0;
         }
+        valid[count] = steps;
+        for (ptrdiff_t n = 0; n < count; n++)
+            places[offset[n] + i] =
+                (fastgru_place){(int32_t)order[i], (int32_t)valid[n], (int32_t)valid[n + 1]};
     }
     *schedule = (fastgru_schedule){longest, offset, order, places};
 }

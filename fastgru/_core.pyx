@@ -408,7 +408,7 @@ cdef class SimpleRNNCache(RecurrentCache):
 
 cdef Memory make_schedule(Views *views, fastgru_shape *shape, mask, batch_sizes, bint backwards,
                           fastgru_schedule *schedule):
-    """Give the shape a schedule if there is a mask, or sizes of packed rows; return what holds it."""
+    """Give the shape a schedule if there are sizes of packed rows, or a mask that leaves something out; return what holds it."""
     cdef Py_ssize_t[2] sizes = [shape.batch, shape.steps]
     cdef Py_ssize_t[2] strides
     cdef const unsigned char *start
@@ -427,6 +427,8 @@ cdef Memory make_schedule(Views *views, fastgru_shape *shape, mask, batch_sizes,
             strides[1] = -strides[1]
         with nogil:
             fastgru_schedule_mask(start, strides[0], strides[1], shape.batch, shape.steps, memory.data, schedule)
+        if schedule.steps == shape.steps and schedule.offset[shape.steps] == shape.batch * shape.steps:
+            return None
     shape.schedule = schedule
     return memory
 

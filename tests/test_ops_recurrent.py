@@ -156,7 +156,7 @@ def test_a_users_own_activation(isa: str):
 # ---- masks and ragged rows -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", MEDIUM, ids=str)
+@pytest.mark.parametrize("case", MEDIUM + SHARED, ids=str)
 def test_a_full_mask_is_none(case: RecurrentCase, isa: str):
     for dtype in DTYPES:
         case = replace(case, dtype=dtype)

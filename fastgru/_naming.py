@@ -14,6 +14,13 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def checked_name(name: object) -> str | None:
+    """Return a given name, or None; raise TypeError if it is something else."""
+    if not isinstance(name, str | None):
+        raise TypeError(f"name: expected a string, got {name!r}")
+    return name
+
+
 def auto_name(class_name: str) -> str:
     """Name the next object of a class as Keras does: ``gru``, ``gru_1``, ``gru_2``, …."""
     prefix = snake_case(class_name)

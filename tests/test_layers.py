@@ -11,7 +11,7 @@ import pytest
 from oracles import central_differences
 
 import fastgru
-from fastgru import initializers, layers
+from fastgru import initializers, layers, losses, metrics, optimizers
 from fastgru.layers import GRU, Activation, Dense, Dropout, Embedding, Input, InputLayer, Layer
 
 RNG = np.random.default_rng(11)
@@ -397,6 +397,9 @@ def test_a_weight_can_be_looked_at_and_assigned():
         (lambda: GRU(3, dtype="flaot32"), ValueError, "dtype: expected .*got 'flaot32'"),
         (lambda: GRU(3, seed="a"), TypeError, "seed: expected an integer, got 'a'"),
         (lambda: GRU(3, name=3), TypeError, "name: expected a string, got 3"),
+        (lambda: optimizers.Adam(name=3), TypeError, "name: expected a string, got 3"),
+        (lambda: losses.MeanSquaredError(name=3), TypeError, "name: expected a string, got 3"),
+        (lambda: metrics.Mean(name=3), TypeError, "name: expected a string, got 3"),
         (lambda: GRU(3, input_shape=3), TypeError, "input_shape: expected a tuple of sizes"),
         (lambda: GRU(3, input_shape=(0, 2)), ValueError, "input_shape: expected a positive"),
         (lambda: Embedding(0, 3), ValueError, "input_dim: expected a positive integer, got 0"),

@@ -14,7 +14,7 @@ import numpy as np
 from fastgru import regularizers
 from fastgru._arrays import to_floats
 from fastgru._configurable import Configurable, describe, refuse_unknown
-from fastgru._naming import auto_name
+from fastgru._naming import auto_name, checked_name
 from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
 from fastgru.layers.arguments import (
@@ -117,9 +117,7 @@ class Layer(Configurable):
         refuse_unknown(kind, unknown, Layer)
         if not autocast:
             raise NotImplementedError(f"{kind.__name__}: the argument autocast=False is not served")
-        if not isinstance(name, str | None):
-            raise TypeError(f"name: expected a string, got {name!r}")
-        self.name: str = name or auto_name(kind.__name__)
+        self.name: str = checked_name(name) or auto_name(kind.__name__)
         self.dtype_given = dtype is not None
         self._dtype = checked_dtype(dtype)
         self.built = False

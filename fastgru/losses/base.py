@@ -8,7 +8,7 @@ import numpy as np
 
 from fastgru._arrays import first, misplaced, to_array, to_floats
 from fastgru._configurable import Configurable, refuse_unknown
-from fastgru._naming import snake_case
+from fastgru._naming import checked_name, snake_case
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 
@@ -52,7 +52,7 @@ class Loss(Configurable):
                 f"reduction: expected one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}"
             )
         self.reduction = reduction
-        self.name = name or snake_case(kind.__name__)
+        self.name = checked_name(name) or snake_case(kind.__name__)
         self.dtype = dtype
 
     # ---- what a subclass says ----

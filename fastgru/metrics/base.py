@@ -11,7 +11,7 @@ import numpy as np
 from fastgru import _custom_objects
 from fastgru._arrays import to_array
 from fastgru._configurable import Configurable, checked_config, plain, refuse_unknown
-from fastgru._naming import snake_case
+from fastgru._naming import checked_name, snake_case
 from fastgru.losses.base import checked_weights
 
 Result = Any  # a float; an array where a metric has one value for each class or threshold
@@ -45,7 +45,7 @@ class Metric(Configurable):
 
     def __init__(self, name: str | None = None, dtype: Any = None, **unknown: Any) -> None:
         refuse_unknown(type(self), unknown)
-        self.name = name or snake_case(type(self).__name__)
+        self.name = checked_name(name) or snake_case(type(self).__name__)
         self.dtype = dtype
         self.reset_state()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastgru._configurable import refuse
-from fastgru._naming import auto_name, did_you_mean
+from fastgru._naming import auto_name, checked_name, did_you_mean
 from fastgru.layers.base import Layer
 from fastgru.layers.parameters import Weight, gather, write_weights
 from fastgru.layers.symbolic import KerasTensor, connect, is_symbolic
@@ -36,7 +36,7 @@ class Network(Layer):
     def __init__(self, name: str | None = None) -> None:
         if not isinstance(name, str | None):
             raise TypeError(f"name: expected a string, got {name!r}")
-        self.name = name or auto_name(type(self).__name__)
+        self.name = checked_name(name) or auto_name(type(self).__name__)
         self.built = False
         self.calls = []
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastgru._configurable import Configurable, describe, refuse_unknown
-from fastgru._naming import snake_case
+from fastgru._naming import checked_name, snake_case
 from fastgru._numbers import optional_count
 from fastgru.layers.parameters import ParameterBuffer, Span, Weight, trainable_spans
 from fastgru.optimizers import schedules
@@ -82,7 +82,7 @@ class Optimizer(Configurable):
     ) -> None:
         refuse_unknown(type(self), unknown)
         self.learning_rate = learning_rate
-        self.name = name or snake_case(type(self).__name__)
+        self.name = checked_name(name) or snake_case(type(self).__name__)
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = [clip for clip, value in clips.items() if value is not None]
         if len(given) > 1:

@@ -132,9 +132,14 @@ class SequenceEstimator(BaseEstimator):
         self, x: Sequences, labels: np.ndarray, weights: np.ndarray | None, strata: Any
     ) -> tuple[Sequences, np.ndarray, np.ndarray | None, dict[str, Any]]:
         """Return what to train on, and what `fit` needs to stop by the rest."""
+        share = checked_rate("validation_fraction", self.validation_fraction)
+        if share in (0, 1):
+            raise ValueError(
+                f"validation_fraction: expected more than 0 and less than 1, got {share}"
+            )
         kept, held = train_test_split(
             np.arange(len(labels)),
-            test_size=self.validation_fraction,
+            test_size=share,
             stratify=strata,
             random_state=int(self._generator.integers(2**31)),
         )

@@ -365,8 +365,10 @@ def test_a_pickle_goes_on_training():
         ({"vocabulary": "all"}, ValueError, "vocabulary: expected a number of ids, 'auto' or None"),
         ({"vocabulary": 7}, ValueError, "expected whole numbers as ids"),
         ({"mask_value": "0"}, TypeError, "mask_value: expected a number or None, got '0'"),
-        ({"early_stopping": True, "validation_fraction": 2.0}, ValueError, "test_size"),
         ({"early_stopping": True, "n_iter_no_change": -1}, ValueError, "n_iter_no_change"),
+        ({"early_stopping": True, "validation_fraction": 2}, ValueError, "validation_fraction"),
+        ({"early_stopping": True, "validation_fraction": 1.0}, ValueError, "validation_fraction"),
+        ({"early_stopping": True, "validation_fraction": "a"}, TypeError, "validation_fraction"),
     ],
 )
 def test_wrong_parameters_are_named_by_fit(parameters, error, message):

@@ -134,10 +134,11 @@ INLINE void run_places(const digit_tiles *p, const int tall, const int two, pend
 #undef SCALE
 
 static tile_rows rows_of_tile(const digit_product *m, ptrdiff_t i) {
-    tile_rows r = {.count = minimum(m->lines, m->row_count - i), .stride = m->c.stride};
+    tile_rows r = {.count = minimum(m->lines, m->row_count - i)};
     if (r.count > 0) point_to_rows(&m->c, m->c_first + i, r.count, r.row);
-    for (ptrdiff_t n = 1; n < r.count; n++)
-        if (r.row[n] - r.row[n - 1] != m->c.stride) r.stride = 0;
+    r.stride = r.count > 1 ? r.row[1] - r.row[0] : LANES;
+    for (ptrdiff_t n = 2; n < r.count; n++)
+        if (r.row[n] - r.row[n - 1] != r.stride) r.stride = 0;
     return r;
 }
 

@@ -230,9 +230,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shapes", nargs="+", choices=GRID, metavar="SHAPE")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.06, help="of each variant in a round")
     parser.add_argument(
-        "--quick", action="store_true", help=f"{', '.join(QUICK)} only, three rounds, a minute"
+        "--seconds",
+        type=float,
+        default=0.06,
+        help="of each variant in a round, with the plain layer",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{', '.join(QUICK)} only, three rounds, two minutes"
     )
     options = parser.parse_args()
     options.shapes = options.shapes or list(QUICK if options.quick else GRID)

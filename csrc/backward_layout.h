@@ -74,7 +74,7 @@ static int groups_of_w(const shape *s, blocks *groups) {
 /* Rows whose derivatives are kept at a time: few enough to stay in L2, enough to make dW and dU pass by seldom. */
 INLINE ptrdiff_t rows_at_a_time(const shape *s) { return USE_TILES(s->units <= 256) ? 192 : 256; }
 
-/* Of a part's rows that fill no block of digits: with a schedule they wait for the next chunk. */
+/* Of a part's rows that fill no block of digits: where rows are pointed to they wait for the next chunk. */
 enum { MOST_KEPT = LINE_BYTES };
 
 /* Whether the products go through digits: those of a chunk, if it fills tiles and so do the units, or nearly with a batch that
@@ -102,9 +102,12 @@ INLINE ptrdiff_t operand_size(int tiles, ptrdiff_t row_count, ptrdiff_t columns)
     return maximum(right_size(tiles, row_count, columns), left_size(tiles, row_count, columns));
 }
 
-/* Where rows of derivatives become digits. */
+/* Where rows of derivatives become digits: some of their blocks. A larger depth may take less, with fewer rows at a time. */
 INLINE ptrdiff_t scratch_size(const shape *s) {
-    return maximum(split_size(s->units), split_size(gates_of(s) * s->units));
+    ptrdiff_t size = 0;
+    for (int count = 1; count <= gates_of(s); count++)
+        size = maximum(size, split_size(count * s->units));
+    return size;
 }
 
 /* A member's operands of products over the rows of a chunk. */
@@ -230,7 +233,7 @@ static REAL *lay_out_area(backward_pass *b, const shape *s, REAL *buffer) {
                           [OF_BEFORES] = {1},
                           [OF_STATE_DROPOUT] = {s->state_copies},
                           [OF_RESETS] = {resets_before(s), s->recompute ? hs : 0},
-                          [OF_DX] = {1}};
+                          [OF_DX] = {!copies_dx(s)}};
     b->pointers_of_a_part = chunk + MOST_KEPT;
     for (int k = 0; k < POINTED; k++) {
         b->rows[k] = (row_pointers){.width = pointed[k].width};
@@ -258,7 +261,7 @@ static REAL *lay_out_backward(backward_pass *b, const shape *s, int threads, REA
         lay_out_operands(&o, s, chunk + (points_to_rows(s) ? MOST_KEPT : 0), buffer) - buffer;
     b->operands = take(&buffer, threads * b->operands_size);
     b->area_size = lay_out_area(b, s, buffer) - buffer;
-    b->areas = take(&buffer, (parts_at_once(s, threads) ? parts_of(s) : 1) * b->area_size);
+    b->areas = take(&buffer, (threads > 1 ? parts_of(s) : 1) * b->area_size);
     b->dh = take(&buffer, bhs);
     b->dc = take(&buffer, s->cell == FASTGRU_LSTM ? bhs : 0);
     b->carried = take(&buffer, s->state_copies || resets_before(s) ? bhs : 0);

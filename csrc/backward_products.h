@@ -142,7 +142,7 @@ static void point_to_step(const backward_pass *b, const chunk *c, ptrdiff_t t, p
     if (resets_before(s))
         point_at(cached_at(b, c->first_step, t) + i * cached_row(s) + CACHED_Q * hs, cached_row(s),
                  count, r[OF_RESETS].to + n);
-    if (args->dx)
+    if (args->dx && r[OF_DX].to)
         point_to_places(s, t, i, count, args->dx, args->dx_batch, args->dx_step, r[OF_DX].to + at);
 }
 
@@ -251,7 +251,7 @@ static void prepare_operand(const shape *s, const share *part, int left, rows fr
     ptrdiff_t first = 0, last = columns;
     if (left) part_of_left(s, part, columns, &first, &last);
     from = from_column(from, first);
-    dropout = from_column(dropout, first);
+    if (dropout.pointers) dropout = from_column(dropout, first);
     prepare_rows(&from, dropout.pointers ? &dropout : NULL, chunks_use_digits(s), row_count,
                  last - first, left, to);
 }

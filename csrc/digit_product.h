@@ -9,10 +9,10 @@ enum { DEEPEST = INT32_MAX / (3 << 15) }; /* no sum of so many products overflow
 
 #ifdef HAS_TILES
 
-/* Some of `total` rows of A, ready for products; with more than ROWS_ON_VECTORS in all the tiles must be, already. */
-static void split_for_products(const left_digits *to, ptrdiff_t total, REAL *const *x,
+/* Some rows of A, ready for products on tiles, which must be ready too, or on vectors. */
+static void split_for_products(const left_digits *to, int on_tiles, REAL *const *x,
                                const REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
-    split_left(to, x, dropout, first, count, total > ROWS_ON_VECTORS ? FLIP : 0);
+    split_left(to, x, dropout, first, count, on_tiles ? FLIP : 0);
 }
 
 static void multiply_digits(const digit_product *m) {
@@ -21,9 +21,9 @@ static void multiply_digits(const digit_product *m) {
 }
 
 #else /* never called */
-static void split_for_products(const left_digits *to, ptrdiff_t total, REAL *const *x,
+static void split_for_products(const left_digits *to, int on_tiles, REAL *const *x,
                                const REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
-    (void)to, (void)total, (void)x, (void)dropout, (void)first, (void)count;
+    (void)to, (void)on_tiles, (void)x, (void)dropout, (void)first, (void)count;
 }
 static void take_digit_tiles(ptrdiff_t lines, ptrdiff_t depth) { (void)lines, (void)depth; }
 static void multiply_on_tiles(const digit_product *m) { (void)m; }

@@ -150,7 +150,7 @@ static void split_source(const digit_source *d, int copy, const left_digits *to)
         if (!d->pointers) point_to_rows(&from, d->first + i, count, x);
         for (ptrdiff_t n = 0; d->dropout && n < count; n++)
             dropout[n] = d->dropout[i + n] + copy * d->dropout_stride;
-        split_for_products(to, total, d->pointers ? d->pointers + i : x,
+        split_for_products(to, total > ROWS_ON_VECTORS, d->pointers ? d->pointers + i : x,
                            d->dropout ? dropout : NULL, i, count);
     }
 }

@@ -267,7 +267,8 @@ static void multiply_as_digits(const operand_product *m) {
         REAL *x[MOST_ROWS_SPLIT];
         p.row_count = minimum(most, m->last - p.c_first);
         point_to_rows(&m->a, p.c_first, p.row_count, x);
-        split_for_products(&to, m->few_rows ? p.row_count : most, x, NULL, 0, p.row_count);
+        split_for_products(&to, !m->few_rows || p.row_count > ROWS_ON_VECTORS, x, NULL, 0,
+                           p.row_count);
         multiply_all_columns(m, &p);
     }
 }

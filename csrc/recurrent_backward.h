@@ -161,7 +161,7 @@ static void chunk_back(backward_pass *b, const share *part, ptrdiff_t first, ptr
     }
     input_gradients(b, part, &all);
     fastgru_wait(b->ready, part->peers);
-    if (!points_to_rows(s)) return;
+    if (!points_to_rows(s) || first == 0) return;
     for (const chunk *c = of_parts; c < of_parts + count; c++) {
         if (part->peer == 0) keep_rows(b, c);
         b->kept[c->part] = c->kept + c->row_count - c->summed;

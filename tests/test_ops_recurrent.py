@@ -19,6 +19,7 @@ from cases import (
     RECURRENT_SIZES,
     TOLERANCE,
     GRUCase,
+    LSTMCase,
     RecurrentCase,
     Results,
     assert_close,
@@ -88,6 +89,26 @@ def test_long_sequences(case: RecurrentCase, dtype: str, isa: str):
         long = replace(case, B=3, T=700, dtype=dtype, **more)
         right = oracle(replace(long, recompute=False))
         assert_close(run_recurrent(ops, long), right, 10 * TOLERANCE[dtype])
+
+
+DEEP = [
+    # A chunk of 256 rows and one of a single row; and a second member that has a single row.
+    LSTMCase(B=1, T=257, I=3, H=512, dtype="float32"),
+    GRUCase(B=33, T=1, I=3, H=600, dtype="float32"),
+    # Reset before, a product of two gates wants more room than that of three.
+    GRUCase(B=256, T=3, I=3, H=420, reset_after=False, dtype="float32"),
+    GRUCase(B=40, T=3, I=3, H=512, reset_after=False, recompute=True, dtype="float32"),
+]
+
+
+@pytest.mark.parametrize("case", DEEP, ids=str)
+@pytest.mark.usefixtures("threads")
+def test_many_units(case: RecurrentCase, isa: str):
+    fastgru.set_num_threads(1)
+    right, alone = oracle(replace(case, recompute=False)), run_recurrent(ops, case)
+    assert_close(alone, right, 10 * TOLERANCE["float32"])
+    fastgru.set_num_threads(2)
+    same_results(run_recurrent(ops, case), alone)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 300, 5), (2, 3, 5, 520)], ids=str)

@@ -139,9 +139,9 @@ INLINE void store_digits(char *to, const bitvec digits[VECTORS_IN_A_LINE]) {
     half[1] = _mm512_shuffle_i32x4(quarter[2], quarter[3], 0x44);
     half[2] = _mm512_shuffle_i32x4(quarter[0], quarter[1], 0xee);
     half[3] = _mm512_shuffle_i32x4(quarter[2], quarter[3], 0xee);
-    _mm512_store_si512(to, _mm512_shuffle_i32x4(half[0], half[1], 0x88));
-    _mm512_store_si512(to + DIGIT_TILE, _mm512_shuffle_i32x4(half[0], half[1], 0xdd));
-    _mm512_store_si512(to + 2 * DIGIT_TILE, _mm512_shuffle_i32x4(half[2], half[3], 0x88));
+    _mm512_storeu_si512(to, _mm512_shuffle_i32x4(half[0], half[1], 0x88));
+    _mm512_storeu_si512(to + DIGIT_TILE, _mm512_shuffle_i32x4(half[0], half[1], 0xdd));
+    _mm512_storeu_si512(to + 2 * DIGIT_TILE, _mm512_shuffle_i32x4(half[2], half[3], 0x88));
 }
 
 #else

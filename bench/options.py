@@ -75,7 +75,7 @@ class Variant:
         """Compare outputs and gradients with the reference's, and inference with training."""
         exact = {k: a.astype("d") if a.dtype == "f" else a for k, a in self.arrays.items()}
         got, right = (self._results(o, a) for o, a in ((ops, self.arrays), (reference, exact)))
-        if self.case.activation in ("relu", "selu"):
+        if self.case.activation == "relu":
             assert_close_but_at_kinks(got, right)
         else:
             assert_close(got, right, TOLERANCE)
@@ -89,11 +89,11 @@ class Variant:
 
 
 def assert_close_but_at_kinks(got: Arrays, right: Arrays) -> None:
-    """Require close results; but slopes that jump at 0, where float32 may see another sign."""
+    """Require close results; but relu's slope jumps at 0, where float32 may see another sign."""
     for name, expected in right.items():
         if expected is not None:
             off = np.abs(got[name] - expected) > TOLERANCE * max(1.0, np.abs(expected).max())
-            assert off.mean() < 0.05, f"{name}: {100 * off.mean():.1f} % are off"
+            assert off.mean() < 0.01, f"{name}: {100 * off.mean():.1f} % are off"
 
 
 def variants(case: RecurrentCase) -> list[Variant]:

@@ -180,11 +180,9 @@ typedef struct {
 INLINE int points_to_rows(const shape *s) {
     return (s->schedule || s->input_copies || s->state_copies) && chunks_use_digits(s);
 }
-INLINE int scatters_inputs(const shape *s) {
-    return places_of(s) || (s->schedule && parts_of(s) > 1);
-}
 INLINE int copies_inputs(const shape *s) {
-    return (s->input_copies || scatters_inputs(s)) && !points_to_rows(s);
+    const int scattered = places_of(s) || (s->schedule && parts_of(s) > 1);
+    return (s->input_copies || scattered) && !points_to_rows(s);
 }
 INLINE int copies_states(const shape *s) {
     return (s->state_copies || s->schedule) && !points_to_rows(s);

@@ -134,11 +134,10 @@ static void point_to_step(const backward_pass *b, const chunk *c, ptrdiff_t t, p
     point_at(b->derivatives + at * b->stride, b->stride, count, r[OF_DERIVATIVES].to + n);
     point_to_places(s, t, i, count, f->x, f->x_batch, f->x_step, r[OF_INPUTS].to + n);
     point_at(b->states + (states_before(s, t) + i) * hs, hs, count, r[OF_BEFORES].to + n);
-    for (ptrdiff_t k = 0; s->input_copies && k < count; k++)
-        r[OF_INPUT_DROPOUT].to[n + k] =
-            (REAL *)dropout_of(s, f->input_dropout, 0, s->inputs, i + k);
-    for (ptrdiff_t k = 0; s->state_copies && k < count; k++)
-        r[OF_STATE_DROPOUT].to[n + k] = (REAL *)dropout_of(s, f->state_dropout, 0, s->units, i + k);
+    if (s->input_copies)
+        point_to_dropout(s, f->input_dropout, s->inputs, i, count, r[OF_INPUT_DROPOUT].to + n);
+    if (s->state_copies)
+        point_to_dropout(s, f->state_dropout, s->units, i, count, r[OF_STATE_DROPOUT].to + n);
     if (resets_before(s))
         point_at(cached_at(b, c->first_step, t) + i * cached_row(s) + CACHED_Q * hs, cached_row(s),
                  count, r[OF_RESETS].to + n);

@@ -11,7 +11,7 @@ enum { DEEPEST = INT32_MAX / (3 << 15) }; /* no sum of so many products overflow
 
 /* Some rows of A, ready for products on tiles, which must be ready too, or on vectors. */
 static void split_for_products(const left_digits *to, int on_tiles, REAL *const *x,
-                               const REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
+                               REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
     split_left(to, x, dropout, first, count, on_tiles ? FLIP : 0);
 }
 
@@ -22,7 +22,7 @@ static void multiply_digits(const digit_product *m) {
 
 #else /* never called */
 static void split_for_products(const left_digits *to, int on_tiles, REAL *const *x,
-                               const REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
+                               REAL *const *dropout, ptrdiff_t first, ptrdiff_t count) {
     (void)to, (void)on_tiles, (void)x, (void)dropout, (void)first, (void)count;
 }
 static void take_digit_tiles(ptrdiff_t lines, ptrdiff_t depth) { (void)lines, (void)depth; }

@@ -224,14 +224,13 @@ INLINE REAL split_row(const REAL *x, ptrdiff_t depth, const REAL *dropout, const
 
 /* Some rows of A from row `first` on, times their dropout if it is not NULL and there is a balance too; flipped, for tiles that
  * are ready. */
-static void split_left(const left_digits *to, REAL *const *x, const REAL *const *dropout,
-                       ptrdiff_t first, ptrdiff_t count, unsigned flip) {
-    const ptrdiff_t next = digit_row(digit_blocks_of(to->depth)), lines = to->lines;
+static void split_left(const left_digits *to, REAL *const *x, REAL *const *dropout, ptrdiff_t first,
+                       ptrdiff_t count, unsigned flip) {
+    const ptrdiff_t depth = to->depth, lines = to->lines, next = digit_row(digit_blocks_of(depth));
     char *tile = to->digits + first / lines * next;
     for (ptrdiff_t n = 0, line = first % lines; n < count; n++, line++) {
         if (line == lines) line = 0, tile += next;
         char *at = tile + line * LINE_BYTES;
-        const ptrdiff_t depth = to->depth;
         to->scales[first + n] =
             !to->balance ? split_row(x[n], depth, NULL, 0, NULL, 0, flip, at)
             : dropout    ? split_row(x[n], depth, dropout[n], 1, to->balance, 1, flip, at)

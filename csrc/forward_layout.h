@@ -134,8 +134,8 @@ typedef struct {
     REAL *const *pointers; /* instead of from, to row `first` and those after it */
     ptrdiff_t first, last, depth, copy_stride;
     int copies;
-    const REAL *const *dropout; /* with pointers: the first gate's, of each row, or NULL */
-    ptrdiff_t dropout_stride;   /* from gate to gate */
+    REAL *const *dropout;     /* with pointers: the first gate's, of each row, or NULL */
+    ptrdiff_t dropout_stride; /* from gate to gate */
 } digit_source;
 
 static void split_source(const digit_source *d, int copy, const left_digits *to) {
@@ -145,8 +145,7 @@ static void split_source(const digit_source *d, int copy, const left_digits *to)
     from.data += copy * d->copy_stride;
     for (ptrdiff_t i = 0; i < total; i += AT_ONCE) {
         const ptrdiff_t count = minimum(AT_ONCE, total - i);
-        REAL *x[AT_ONCE];
-        const REAL *dropout[AT_ONCE];
+        REAL *x[AT_ONCE], *dropout[AT_ONCE];
         if (!d->pointers) point_to_rows(&from, d->first + i, count, x);
         for (ptrdiff_t n = 0; d->dropout && n < count; n++)
             dropout[n] = d->dropout[i + n] + copy * d->dropout_stride;

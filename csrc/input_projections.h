@@ -59,6 +59,12 @@ INLINE const REAL *dropout_of(const shape *s, const void *dropout, int copy, ptr
     return (const REAL *)dropout + (copy * s->batch + number_of(s, i)) * width;
 }
 
+/* Pointers to the factors of the first copy on `count` rows from row i on. */
+static void point_to_dropout(const shape *s, const void *dropout, ptrdiff_t width, ptrdiff_t i,
+                             ptrdiff_t count, REAL **to) {
+    for (ptrdiff_t n = 0; n < count; n++) to[n] = (REAL *)dropout_of(s, dropout, 0, width, i + n);
+}
+
 /* One row of x, for each gate with its own dropout. */
 static void copy_input(const fastgru_forward *args, ptrdiff_t t, ptrdiff_t i, ptrdiff_t stride,
                        REAL *to) {
@@ -101,7 +107,7 @@ static rows rows_of_x(forward_pass *f, const share *part, const chunk_part *c) {
 
 /* The member's rows [first, last) of a chunk, where they are in x, and the first gate's dropout of each, if there is any. */
 static void point_to_inputs(const forward_pass *f, const share *part, const chunk_part *c,
-                            ptrdiff_t first, ptrdiff_t last, REAL **to, const REAL **dropout) {
+                            ptrdiff_t first, ptrdiff_t last, REAL **to, REAL **dropout) {
     const fastgru_forward *args = f->args;
     const shape *s = f->shape;
     for (ptrdiff_t t = c->first_step, n = 0; t < c->end && n < last; t++) {
@@ -111,9 +117,9 @@ static void point_to_inputs(const forward_pass *f, const share *part, const chun
         n += total;
         if (count <= 0) continue;
         point_to_places(s, t, i, count, args->x, args->x_batch, args->x_step, to);
+        if (s->input_copies) point_to_dropout(s, args->input_dropout, s->inputs, i, count, dropout);
         to += count;
-        for (ptrdiff_t k = 0; s->input_copies && k < count; k++)
-            *dropout++ = dropout_of(s, args->input_dropout, 0, s->inputs, i + k);
+        dropout += count;
     }
 }
 
@@ -124,8 +130,7 @@ static void project_digits(forward_pass *f, const share *part, const chunk_part 
                     end = part->last_unit * f->gates;
     const digit_matrix w = digit_matrix_at(f->w, s->inputs, padded_units(s) * f->gates);
     const ptrdiff_t most = columns_at_once(s->inputs, f->gates);
-    REAL *x[DIGIT_ROWS];
-    const REAL *dropout[DIGIT_ROWS];
+    REAL *x[DIGIT_ROWS], *dropout[DIGIT_ROWS];
     digit_source d = {.pointers = x,
                       .depth = s->inputs,
                       .copies = s->input_copies,

@@ -100,6 +100,7 @@ INLINE void point_to_rows(const rows *m, ptrdiff_t first, ptrdiff_t count, REAL 
     }
 }
 
+/* The same for rows at one stride. */
 INLINE void point_at(const REAL *data, ptrdiff_t stride, ptrdiff_t count, REAL **to) {
     for (ptrdiff_t n = 0; n < count; n++) to[n] = (REAL *)data + n * stride;
 }

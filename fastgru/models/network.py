@@ -34,8 +34,6 @@ class Network(Layer):
     dtype_given = False
 
     def __init__(self, name: str | None = None) -> None:
-        if not isinstance(name, str | None):
-            raise TypeError(f"name: expected a string, got {name!r}")
         self.name = checked_name(name) or auto_name(type(self).__name__)
         self.built = False
         self.calls = []

@@ -366,6 +366,7 @@ def test_a_pickle_goes_on_training():
         ({"vocabulary": 7}, ValueError, "expected whole numbers as ids"),
         ({"mask_value": "0"}, TypeError, "mask_value: expected a number or None, got '0'"),
         ({"early_stopping": True, "n_iter_no_change": -1}, ValueError, "n_iter_no_change"),
+        ({"early_stopping": True, "validation_fraction": 2.0}, ValueError, "validation_fraction"),
         ({"early_stopping": True, "validation_fraction": 2}, ValueError, "validation_fraction"),
         ({"early_stopping": True, "validation_fraction": 1.0}, ValueError, "validation_fraction"),
         ({"early_stopping": True, "validation_fraction": "a"}, TypeError, "validation_fraction"),

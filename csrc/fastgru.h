@@ -216,12 +216,12 @@ typedef struct {
     void (*tanh)(ptrdiff_t count, const void *x, void *y);
 } fastgru_kernels;
 
-/* Makes the schedule of a mask, element (b, t) at mask[b * batch + t * step], in memory of schedule_size bytes,
- * aligned for pointers. */
+/* Makes the schedule of a mask, element (b, t) at mask[b * batch_stride + t * step_stride], in memory of schedule_size
+ * bytes, aligned for pointers. If the mask leaves nothing out, makes none and returns 0. */
 size_t fastgru_schedule_size(ptrdiff_t batch, ptrdiff_t steps);
-void fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, ptrdiff_t step_stride,
-                           ptrdiff_t batch, ptrdiff_t steps, void *memory,
-                           fastgru_schedule *schedule);
+int fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, ptrdiff_t step_stride,
+                          ptrdiff_t batch, ptrdiff_t steps, void *memory,
+                          fastgru_schedule *schedule);
 
 /* The same for packed rows, sizes[t] of which take part in step t: all at least 1 and none above the one before. The
  * memory is that of a batch of 0. */

@@ -24,17 +24,20 @@ static ptrdiff_t sort_rows(const ptrdiff_t *lengths, ptrdiff_t batch, ptrdiff_t 
     return longest;
 }
 
-void fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, ptrdiff_t step_stride,
-                           ptrdiff_t batch, ptrdiff_t steps, void *memory,
-                           fastgru_schedule *schedule) {
+int fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, ptrdiff_t step_stride,
+                          ptrdiff_t batch, ptrdiff_t steps, void *memory,
+                          fastgru_schedule *schedule) {
     ptrdiff_t *offset = memory, *order = offset + steps + 2, *lengths = order + batch;
     ptrdiff_t *valid = lengths + batch;
     fastgru_place *places = (fastgru_place *)(valid + steps + 1);
+    ptrdiff_t total = 0;
     for (ptrdiff_t b = 0; b < batch; b++) {
         const unsigned char *row = mask + b * batch_stride;
         lengths[b] = 0;
         for (ptrdiff_t t = 0; t < steps; t++) lengths[b] += row[t * step_stride] != 0;
+        total += lengths[b];
     }
+    if (total == batch * steps) return 0;
     const ptrdiff_t longest = sort_rows(lengths, batch, steps, offset, order);
     memset(offset, 0, (size_t)(longest + 1) * sizeof *offset);
     for (ptrdiff_t b = 0; b < batch; b++)
@@ -55,6 +58,7 @@ void fastgru_schedule_mask(const unsigned char *mask, ptrdiff_t batch_stride, pt
                 (fastgru_place){(int32_t)order[i], (int32_t)valid[n], (int32_t)valid[n + 1]};
     }
     *schedule = (fastgru_schedule){longest, offset, order, places};
+    return 1;
 }
 
 void fastgru_schedule_packed(const int64_t *sizes, ptrdiff_t steps, void *memory,

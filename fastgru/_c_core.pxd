@@ -155,7 +155,7 @@ cdef extern from "fastgru.h":
         void (*tanh)(ptrdiff_t, const void *, void *) noexcept nogil
 
     size_t fastgru_schedule_size(ptrdiff_t batch, ptrdiff_t steps) noexcept nogil
-    void fastgru_schedule_mask(const unsigned char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void *,
+    int fastgru_schedule_mask(const unsigned char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void *,
                                fastgru_schedule *) noexcept nogil
     void fastgru_schedule_packed(const int64_t *, ptrdiff_t, void *, fastgru_schedule *) noexcept nogil
 

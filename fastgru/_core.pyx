@@ -417,6 +417,7 @@ cdef Memory make_schedule(Views *views, fastgru_shape *shape, mask, batch_sizes,
     if mask is None and batch_sizes is None:
         return None
     cdef Memory memory = Memory(fastgru_schedule_size(0 if mask is None else shape.batch, shape.steps))
+    cdef bint leaves_out = True
     if mask is None:
         counts = <const int64_t *> contiguous(views, batch_sizes, shape.steps * sizeof(int64_t))
         fastgru_schedule_packed(counts, shape.steps, memory.data, schedule)
@@ -426,9 +427,10 @@ cdef Memory make_schedule(Views *views, fastgru_shape *shape, mask, batch_sizes,
             start += (shape.steps - 1) * strides[1]
             strides[1] = -strides[1]
         with nogil:
-            fastgru_schedule_mask(start, strides[0], strides[1], shape.batch, shape.steps, memory.data, schedule)
-        if schedule.steps == shape.steps and schedule.offset[shape.steps] == shape.batch * shape.steps:
-            return None
+            leaves_out = fastgru_schedule_mask(start, strides[0], strides[1], shape.batch, shape.steps, memory.data,
+                                               schedule)
+    if not leaves_out:
+        return None
     shape.schedule = schedule
     return memory
 
@@ -516,12 +518,50 @@ cdef bint fits_dropout(Views *views, factors, char kind, int gates, Py_ssize_t r
     return view.ndim == 2 or (view.ndim == 3 and gates > 1 and view.shape[0] == gates)
 
 
-def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c0, mask, batch_sizes, input_dropout,
-                      recurrent_dropout, y, h_n, c_n, tuple options):
-    """Run a forward pass into y (or None), h_n and an LSTM's c_n; return its cache, or None unless training."""
-    cdef int activation, recurrent_activation
+cdef fastgru_shape shape_of(tuple sizes, PackedWeights packed, tuple options, input_dropout, recurrent_dropout) except *:
+    """Return what a pass is like; only its schedule is still to come."""
+    cdef fastgru_shape shape
+    cdef int activation, recurrent_activation, gates = GATES[packed.cell]
     cdef bint update_replaces, go_backwards, training, recompute, repeats
     activation, recurrent_activation, update_replaces, go_backwards, training, recompute, repeats = options
+    memset(&shape, 0, sizeof(shape))
+    shape.batch, shape.steps, shape.inputs, shape.units = sizes[0], sizes[1], sizes[2], sizes[3]
+    shape.cell, shape.reset_after = <fastgru_cell> packed.cell, packed.reset_after
+    shape.resets_first = packed.resets_first
+    shape.update_replaces, shape.repeats = update_replaces, repeats
+    shape.activation = <fastgru_activation> activation
+    shape.recurrent_activation = <fastgru_activation> recurrent_activation
+    shape.input_copies = copies_of(input_dropout, gates)
+    shape.state_copies = copies_of(recurrent_dropout, gates)
+    shape.recompute = recompute and training
+    return shape
+
+
+cdef int biases_of(fastgru_shape *shape) noexcept:
+    """How many biases a unit has."""
+    cdef int gates = GATES[<int> shape.cell]
+    return 2 * gates if shape.cell == FASTGRU_GRU and shape.reset_after else gates
+
+
+cdef RecurrentCache new_cache(PackedWeights packed, tuple sizes, x, bias, h0, c0, batch_sizes, input_dropout,
+                              recurrent_dropout, bint go_backwards, bint recompute):
+    """Return a cache of what a pass is given. What it leaves is still to come."""
+    cdef int gates = GATES[packed.cell]
+    cdef RecurrentCache cache = (GRUCache if gates == 3 else LSTMCache if gates == 4 else SimpleRNNCache)()
+    cache.shape, cache.table, cache.item = sizes, packed.table, packed.item
+    cache.x, cache.kernel, cache.recurrent_kernel, cache.bias = x, packed.kernel, packed.recurrent_kernel, bias
+    cache.input_dropout, cache.recurrent_dropout = input_dropout, recurrent_dropout
+    cache.has_h0, cache.has_c0, cache.go_backwards = h0 is not None, c0 is not None, go_backwards
+    cache.rows = None if batch_sizes is None else x.shape[0]
+    cache.reset_after = packed.reset_after
+    cache.packed = packed if recompute else None
+    return cache
+
+
+def recurrent_forward(tuple sizes, x, PackedWeights packed not None, bias, h0, c0, mask, batch_sizes, input_dropout,
+                      recurrent_dropout, y, h_n, c_n, tuple options):
+    """Run a forward pass into y (or None), h_n and an LSTM's c_n; return its cache, or None unless training."""
+    cdef bint go_backwards = options[3], training = options[4], recompute = options[5]
     cdef Views views
     cdef fastgru_forward call
     cdef fastgru_schedule local
@@ -529,41 +569,31 @@ def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c
     cdef Memory schedule_memory, workspace
     cdef const fastgru_kernels *table = packed.table
     cdef Py_ssize_t item = packed.item
-    cdef int gates = GATES[packed.cell], biases = gates
+    cdef fastgru_shape *shape = &call.shape
     memset(&call, 0, sizeof(call))
-    call.shape.batch, call.shape.steps, call.shape.inputs, call.shape.units = shape[0], shape[1], shape[2], shape[3]
-    call.shape.cell, call.shape.reset_after = <fastgru_cell> packed.cell, packed.reset_after
-    call.shape.resets_first = packed.resets_first
-    call.shape.update_replaces, call.shape.repeats = update_replaces, repeats
-    call.shape.activation = <fastgru_activation> activation
-    call.shape.recurrent_activation = <fastgru_activation> recurrent_activation
-    call.shape.input_copies = copies_of(input_dropout, gates)
-    call.shape.state_copies = copies_of(recurrent_dropout, gates)
-    call.shape.recompute = recompute and training
-    if packed.cell == <int> FASTGRU_GRU and packed.reset_after:
-        biases = 2 * gates
-    if training:
-        cache = (GRUCache if gates == 3 else LSTMCache if gates == 4 else SimpleRNNCache)()
-    cdef Py_ssize_t state = call.shape.batch * call.shape.units * item
+    call.shape = shape_of(sizes, packed, options, input_dropout, recurrent_dropout)
+    cdef Py_ssize_t state = shape.batch * shape.units * item
     call.threads, call.packed = _threads, packed.memory.data
+    if training:
+        cache = new_cache(packed, sizes, x, bias, h0, c0, batch_sizes, input_dropout, recurrent_dropout, go_backwards,
+                          recompute)
     views.count = 0
     try:
-        schedule_memory = make_schedule(&views, &call.shape, mask, batch_sizes, go_backwards,
+        schedule_memory = make_schedule(&views, shape, mask, batch_sizes, go_backwards,
                                         &cache.schedule if training else &local)
-        workspace = Memory(table.forward_workspace(&call.shape, call.threads) * item)
+        workspace = Memory(table.forward_workspace(shape, call.threads) * item)
         call.workspace = workspace.data
         if training:
-            cache.memory = Memory(table.cache_size(&call.shape) * item)
-            call.cache = cache.memory.data
-        call.x = sequence(&views, x, &call.shape, call.shape.inputs, &call.x_batch, &call.x_step, item)
-        call.y = sequence(&views, y, &call.shape, call.shape.units, &call.y_batch, &call.y_step, item,
+            cache.memory, cache.schedule_memory = Memory(table.cache_size(shape) * item), schedule_memory
+            cache.c_shape, call.cache = call.shape, cache.memory.data
+        call.x = sequence(&views, x, shape, shape.inputs, &call.x_batch, &call.x_step, item)
+        call.y = sequence(&views, y, shape, shape.units, &call.y_batch, &call.y_step, item,
                           PyBUF_STRIDED_RO | PyBUF_WRITABLE)
-        call.bias = contiguous(&views, bias, biases * call.shape.units * item)
+        call.bias = contiguous(&views, bias, biases_of(shape) * shape.units * item)
         call.h0 = contiguous(&views, h0, state)
         call.c0 = contiguous(&views, c0, state)
-        call.input_dropout = contiguous(&views, input_dropout, call.shape.input_copies * call.shape.batch
-                                        * call.shape.inputs * item)
-        call.state_dropout = contiguous(&views, recurrent_dropout, call.shape.state_copies * state)
+        call.input_dropout = contiguous(&views, input_dropout, shape.input_copies * shape.batch * shape.inputs * item)
+        call.state_dropout = contiguous(&views, recurrent_dropout, shape.state_copies * state)
         call.h_n = written(&views, h_n, state)
         call.c_n = written(&views, c_n, state)
         if go_backwards:
@@ -572,14 +602,6 @@ def recurrent_forward(tuple shape, x, PackedWeights packed not None, bias, h0, c
             table.forward(&call)
     finally:
         release(&views)
-    if training:
-        cache.shape, cache.c_shape, cache.table = shape, call.shape, table
-        cache.x, cache.kernel, cache.recurrent_kernel, cache.bias = x, packed.kernel, packed.recurrent_kernel, bias
-        cache.input_dropout, cache.recurrent_dropout = input_dropout, recurrent_dropout
-        cache.has_h0, cache.has_c0, cache.go_backwards = h0 is not None, c0 is not None, go_backwards
-        cache.rows = None if batch_sizes is None else x.shape[0]
-        cache.reset_after, cache.schedule_memory = packed.reset_after, schedule_memory
-        cache.packed, cache.item = packed if recompute else None, item
     return cache
 
 
@@ -629,12 +651,11 @@ def recurrent_backward(dy, dh_n, dc_n, RecurrentCache cache not None, dx, dkerne
     cdef const fastgru_kernels *table = cache.table
     cdef Py_ssize_t item = cache.item, units = cache.c_shape.units, inputs = cache.c_shape.inputs
     cdef Py_ssize_t state = cache.c_shape.batch * units * item
-    cdef int gates = GATES[<int> cache.c_shape.cell], biases = gates
+    cdef int gates = GATES[<int> cache.c_shape.cell]
     memset(&call, 0, sizeof(call))
     shape[0] = cache.c_shape
+    cdef int biases = biases_of(shape)
     shape.transposes_gradients = transposed
-    if shape.cell == FASTGRU_GRU and shape.reset_after:
-        biases = 2 * gates
     call.threads = _threads
     cdef Memory workspace = Memory(table.backward_workspace(shape, call.threads) * item)
     call.workspace, call.forward.cache = workspace.data, cache.memory.data

@@ -38,16 +38,17 @@ static void *rearranged(const fastgru_shape *s, ptrdiff_t gates, const void *a, 
 
 static void make_schedule(run *r, const problem *p) {
     fastgru_shape *s = &r->forward.shape;
+    int leaves_out = 1;
     if (p->is.rows == EVEN) return;
     if (p->mask) {
         r->schedule_memory = malloc(fastgru_schedule_size(s->batch, s->steps));
-        fastgru_schedule_mask(p->mask, s->steps, 1, s->batch, s->steps, r->schedule_memory,
-                              &r->schedule);
+        leaves_out = fastgru_schedule_mask(p->mask, s->steps, 1, s->batch, s->steps,
+                                           r->schedule_memory, &r->schedule);
     } else {
         r->schedule_memory = malloc(fastgru_schedule_size(0, s->steps));
         fastgru_schedule_packed(p->sizes, s->steps, r->schedule_memory, &r->schedule);
     }
-    s->schedule = &r->schedule;
+    if (leaves_out) s->schedule = &r->schedule;
 }
 
 static void *state_buffer(const problem *p, int wanted) {

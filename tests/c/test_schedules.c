@@ -7,12 +7,18 @@ static void check_schedule(const unsigned char *mask, ptrdiff_t batch_stride, pt
     void *memory = malloc(fastgru_schedule_size(batch, steps));
     ptrdiff_t *lengths = calloc((size_t)batch + 1, sizeof *lengths), longest = 0, total = 0;
     fastgru_schedule s;
-    fastgru_schedule_mask(mask, batch_stride, step_stride, batch, steps, memory, &s);
+    const int leaves_out =
+        fastgru_schedule_mask(mask, batch_stride, step_stride, batch, steps, memory, &s);
     for (ptrdiff_t b = 0; b < batch; b++) {
         for (ptrdiff_t t = 0; t < steps; t++)
             lengths[b] += mask[b * batch_stride + t * step_stride] != 0;
         if (lengths[b] > longest) longest = lengths[b];
         total += lengths[b];
+    }
+    check(leaves_out == (total < batch * steps), "leaves out", leaves_out, (double)total);
+    if (!leaves_out) {
+        free(memory), free(lengths);
+        return;
     }
     check(s.steps == longest, "steps", (double)s.steps, (double)longest);
     check(s.offset[longest] == total, "rows in all", (double)s.offset[longest], (double)total);

@@ -8,9 +8,12 @@
 
 /* What a run over the depth reads: one or two tiles of rows, and of columns. */
 typedef struct {
-    const char *a[2], *b[2];
+    const char *a, *b;
     digit_blocks blocks;
 } digit_tiles;
+
+/* Blocks of a run from which on B comes from L3 or memory, and those from which on A leaves L1 meanwhile. */
+enum { FAR = 8, LONG = 12 };
 
 /* Some rows of C, and their stride, or 0 where they have no one. */
 typedef struct {
@@ -65,73 +68,141 @@ INLINE void scale_lines(sum_lines *l, ptrdiff_t most, any_lines *any) {
 
 #define LEFT(i, digit) TILE_LOAD(6, a##i + (digit) * DIGIT_TILE, LINE_BYTES)
 #define RIGHT(j, digit) TILE_LOAD(7, b##j + (digit) * LINE_BYTES, DIGITS * LINE_BYTES)
-/* The tiles of a place's sums are cleared just before their first multiplication, and stored as soon as the last one is
- * done: both while others multiply. */
-#define BEGIN(place, other)                                                                        \
-    if (n == 0) {                                                                                  \
-        TILE_CLEAR(place);                                                                         \
-        if (two) TILE_CLEAR(other);                                                                \
-    }
-#define END(place, other)                                                                          \
-    if (n == last) {                                                                               \
-        TILE_STORE(place, (*pending->sums)[0][place], LINE_BYTES);                                 \
-        if (two) TILE_STORE(other, (*pending->sums)[1][place], LINE_BYTES);                        \
-    }
-#define ONE(digit)                                                                                 \
-    if (tall) RIGHT(0, digit);                                                                     \
-    else LEFT(0, digit);
-#define TERM(digit, place, other)                                                                  \
-    if (tall) LEFT(0, digit);                                                                      \
-    else RIGHT(0, digit);                                                                          \
-    TILE_MULTIPLY(place, 6, 7);                                                                    \
-    if (two) {                                                                                     \
-        if (tall) LEFT(1, digit);                                                                  \
-        else RIGHT(1, digit);                                                                      \
-        TILE_MULTIPLY(other, 6, 7);                                                                \
-    }
+#define CLEAR(place)                                                                               \
+    if (n == 0) TILE_CLEAR(place)
+#define STORE(place, i, digit) TILE_STORE(place, (*pending->sums)[i][digit], LINE_BYTES)
 #define SCALE(i) scale_lines(&pending->lines[i], at_once, simple ? NULL : &pending->any[i])
+/* Before each of six terms: a sixth of the block that follows in memory. */
+#define PREFETCH()                                                                                 \
+    if (far) {                                                                                     \
+        UNROLL for (int line = 0; line < DIGITS * TILE_LINES / 6; line++)                          \
+            __builtin_prefetch(ahead + line * LINE_BYTES);                                         \
+        ahead += DIGITS * TILE_LINES / 6 * LINE_BYTES;                                             \
+    }
 
-/* Two tiles of rows, or of columns. The order keeps three multiplications between those that add to the same sum: each
- * waits 52 cycles for the one before it. The first four leave the last sums time to arrive in the cache. */
-INLINE void run_places(const digit_tiles *p, const int tall, const int two, pending_sums *pending,
-                       const int simple) {
-    const char *a0 = p->a[0], *a1 = p->a[1], *b0 = p->b[0], *b1 = p->b[1];
+/* Two tiles of rows and one of columns. The tiles of a place's sums are cleared just before their first multiplication, and
+ * stored as soon as the last one is done: both while others multiply. The order keeps three multiplications between those
+ * that add to the same sum: each waits 52 cycles for the one before it. The first four leave the last sums time to arrive
+ * in the cache. */
+#define TERM(digit, place, other)                                                                  \
+    PREFETCH();                                                                                    \
+    LEFT(0, digit);                                                                                \
+    TILE_MULTIPLY(place, 6, 7);                                                                    \
+    LEFT(1, digit);                                                                                \
+    TILE_MULTIPLY(other, 6, 7)
+
+INLINE void run_two_rows(const digit_tiles *p, pending_sums *pending, const int simple) {
+    const char *a0 = p->a, *a1 = a0 + digit_row(p->blocks), *b0 = p->b;
     const ptrdiff_t b_next = digits_along(p->blocks.depth), last = p->blocks.count - 1;
     const ptrdiff_t at_once = pending->at_once;
-    const int in_turn = pending->sums != pending->last_sums;
+    const int in_turn = pending->sums != pending->last_sums, far = p->blocks.count >= FAR;
+    const char *ahead = b0 + b_next;
     for (ptrdiff_t n = 0; n <= last; n++) {
-        ONE(2)
-        BEGIN(2, 5)
-        TERM(0, 2, 5)
-        ONE(0)
-        BEGIN(1, 4)
-        TERM(1, 1, 4)
-        TERM(2, 2, 5)
+        RIGHT(0, 2);
+        CLEAR(2);
+        CLEAR(5);
+        TERM(0, 2, 5);
+        RIGHT(0, 0);
+        CLEAR(1);
+        CLEAR(4);
+        TERM(1, 1, 4);
+        TERM(2, 2, 5);
         SCALE(0);
-        BEGIN(0, 3)
-        TERM(0, 0, 3)
+        CLEAR(0);
+        CLEAR(3);
+        TERM(0, 0, 3);
         SCALE(0);
-        ONE(1)
-        TERM(1, 2, 5)
+        RIGHT(0, 1);
+        TERM(1, 2, 5);
         SCALE(1);
-        if (in_turn) END(0, 3)
-        TERM(0, 1, 4)
+        if (in_turn && n == last) {
+            STORE(0, 0, 0);
+            STORE(3, 1, 0);
+        }
+        TERM(0, 1, 4);
         SCALE(1);
-        a0 += DIGIT_BLOCK, a1 += DIGIT_BLOCK;
-        b0 += b_next, b1 += b_next;
-        if (!in_turn) END(0, 3)
-        END(2, 5)
-        END(1, 4)
+        a0 += DIGIT_BLOCK, a1 += DIGIT_BLOCK, b0 += b_next;
     }
+    if (!in_turn) {
+        STORE(0, 0, 0);
+        STORE(3, 1, 0);
+    }
+    STORE(2, 0, 2);
+    STORE(5, 1, 2);
+    STORE(1, 0, 1);
+    STORE(4, 1, 1);
 }
-
-#undef LEFT
-#undef RIGHT
-#undef BEGIN
-#undef END
-#undef ONE
 #undef TERM
+
+/* One tile of rows: a block of a column, whose digits come from L2 or from further away, and are loaded once each. */
+#define TERM(digit, place)                                                                         \
+    PREFETCH();                                                                                    \
+    LEFT(0, digit);                                                                                \
+    TILE_MULTIPLY(place, 6, 7)
+#define MULTIPLY_BLOCK(j, place_0, place_1, place_2)                                               \
+    RIGHT(j, 0);                                                                                   \
+    CLEAR(place_2);                                                                                \
+    TERM(2, place_2);                                                                              \
+    CLEAR(place_1);                                                                                \
+    TERM(1, place_1);                                                                              \
+    SCALE(j);                                                                                      \
+    CLEAR(place_0);                                                                                \
+    TERM(0, place_0);                                                                              \
+    RIGHT(j, 1);                                                                                   \
+    TERM(1, place_2);                                                                              \
+    TERM(0, place_1);                                                                              \
+    SCALE(j);                                                                                      \
+    RIGHT(j, 2);                                                                                   \
+    TERM(0, place_2);
+
+/* One column. Neighbours have their sums in other tiles: each begins while the one before it ends. */
+#define RUN_ONE_COLUMN(name, place_0, place_1, place_2)                                            \
+    INLINE void name(const digit_tiles *p, pending_sums *pending, const int simple) {              \
+        const char *a0 = p->a, *b0 = p->b;                                                         \
+        const ptrdiff_t b_next = digits_along(p->blocks.depth), last = p->blocks.count - 1;        \
+        const ptrdiff_t at_once = pending->at_once;                                                \
+        const int far = p->blocks.count >= FAR;                                                    \
+        const char *ahead = b0 + b_next;                                                           \
+        for (ptrdiff_t n = 0; n <= last; n++) {                                                    \
+            MULTIPLY_BLOCK(0, place_0, place_1, place_2)                                           \
+            a0 += DIGIT_BLOCK, b0 += b_next;                                                       \
+        }                                                                                          \
+        STORE(place_0, 0, 0);                                                                      \
+        STORE(place_1, 0, 1);                                                                      \
+        STORE(place_2, 0, 2);                                                                      \
+    }
+RUN_ONE_COLUMN(run_even_column, 0, 1, 2)
+RUN_ONE_COLUMN(run_odd_column, 3, 4, 5)
+#undef RUN_ONE_COLUMN
+
+/* Two columns, of many blocks: each block of A meets both while it is in L1. */
+INLINE void run_two_columns(const digit_tiles *p, pending_sums *pending, const int simple) {
+    const char *a0 = p->a, *b0 = p->b, *b1 = b0 + digit_column(p->blocks);
+    const ptrdiff_t b_next = digits_along(p->blocks.depth), last = p->blocks.count - 1;
+    const ptrdiff_t at_once = pending->at_once;
+    const int far = 1;
+    for (ptrdiff_t n = 0; n <= last; n++) {
+        const char *ahead = b0 + b_next;
+        MULTIPLY_BLOCK(0, 0, 1, 2)
+        ahead = b1 + b_next;
+        MULTIPLY_BLOCK(1, 3, 4, 5)
+        a0 += DIGIT_BLOCK, b0 += b_next, b1 += b_next;
+    }
+    STORE(0, 0, 0);
+    STORE(1, 0, 1);
+    STORE(2, 0, 2);
+    STORE(3, 1, 0);
+    STORE(4, 1, 1);
+    STORE(5, 1, 2);
+}
+#undef MULTIPLY_BLOCK
+#undef TERM
+#undef PREFETCH
 #undef SCALE
+#undef STORE
+#undef CLEAR
+#undef RIGHT
+#undef LEFT
 
 static tile_rows rows_of_tile(const digit_product *m, ptrdiff_t i) {
     tile_rows r = {.count = minimum(m->lines, m->row_count - i)};
@@ -190,17 +261,17 @@ INLINE void swap_sums(pending_sums *pending) {
     pending->last_sums = sums;
 }
 
-/* One tile of rows times two of columns at a time; where gates have rows of their own, one. */
+/* One tile of rows times all columns. */
 INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, const char *a, digit_tiles p,
                              const tile_rows *r, pending_sums *pending, const int simple) {
-    const ptrdiff_t column = digit_column(p.blocks);
+    const int in_pairs = p.blocks.count >= LONG && !m->a_next;
     for (ptrdiff_t j = 0, two; j < m->columns; j += (1 + two) * LANES) {
-        two = !m->a_next && m->columns - j > LANES;
-        p.a[0] = p.a[1] = a + copy_for(m, j) * m->a_next;
-        p.b[0] = m->b.digits + j / LANES * column;
-        p.b[1] = p.b[0] + column;
-        if (two) run_places(&p, 0, 1, pending, simple);
-        else run_places(&p, 0, 0, pending, simple);
+        two = in_pairs && m->columns - j > LANES;
+        p.a = a + copy_for(m, j) * m->a_next;
+        p.b = m->b.digits + j / LANES * digit_column(p.blocks);
+        if (two) run_two_columns(&p, pending, simple);
+        else if (j / LANES % 2) run_odd_column(&p, pending, simple);
+        else run_even_column(&p, pending, simple);
         swap_sums(pending);
         begin_lines(m, pending, 0, r, i, j, simple);
         if (two) begin_lines(m, pending, 1, r, i, j + LANES, simple);
@@ -210,12 +281,10 @@ INLINE void multiply_one_row(const digit_product *m, ptrdiff_t i, const char *a,
 /* Two tiles of rows times one of columns. */
 INLINE void multiply_two_rows(const digit_product *m, ptrdiff_t i, const char *a, digit_tiles p,
                               const tile_rows *r, pending_sums *pending, const int simple) {
-    const ptrdiff_t row = digit_row(p.blocks);
     for (ptrdiff_t j = 0; j < m->columns; j += LANES) {
-        p.a[0] = a + copy_for(m, j) * m->a_next;
-        p.a[1] = p.a[0] + row;
-        p.b[0] = p.b[1] = m->b.digits + j / LANES * digit_column(p.blocks);
-        run_places(&p, 1, 1, pending, simple);
+        p.a = a + copy_for(m, j) * m->a_next;
+        p.b = m->b.digits + j / LANES * digit_column(p.blocks);
+        run_two_rows(&p, pending, simple);
         swap_sums(pending);
         begin_lines(m, pending, 0, &r[0], i, j, simple);
         begin_lines(m, pending, 1, &r[1], i + m->lines, j, simple);

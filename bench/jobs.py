@@ -67,7 +67,7 @@ print(json.dumps({
 
 def run(program: str, *arguments: str) -> dict[str, float]:
     """Run a program in a fresh process and return the figures that it prints."""
-    command = [sys.executable, "-c", program, *arguments]
+    command = [sys.executable, "-P", "-c", program, *arguments]  # -P: not the sources here
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 

@@ -91,7 +91,8 @@ def read(path: Path) -> Archive:
     except ImportError:
         raise
     except Exception as error:  # a damaged file fails in a dozen ways
-        raise ValueError(f"{path}: not a whole file of weights ({error})") from error
+        reason = "no archive" if "allow_pickle" in str(error) else error  # NumPy's advice for those
+        raise ValueError(f"{path}: not a whole file of weights ({reason})") from error
 
 
 def checked_path(filepath: str | os.PathLike[str]) -> Path:

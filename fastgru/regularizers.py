@@ -40,7 +40,10 @@ class Regularizer(Configurable):
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Return the derivative of the penalty with respect to `x`, in the dtype of `x`."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__}.gradient: a regularizer says the derivative of its penalty "
+            "too, as gradient(x)"
+        )
 
 
 class L1L2(Regularizer):

@@ -222,7 +222,7 @@ def test_inference_models_of_a_trained_model():
         [step, state], model.get_layer("head")(decoder_layer(step, initial_state=state))
     )
     assert decoder.weights[0] is decoder_layer.weights[0]
-    (start,) = encoder(ids)
+    start = encoder(ids)
     first = decoder([features[:, :1], start])
     np.testing.assert_allclose(first[:, 0], whole[:, 0], rtol=1e-12)
 
@@ -569,3 +569,16 @@ def test_a_dataset_of_ones_own_feeds_fit():
     model = Model(x, fastgru.layers.Dense(1)(x))
     model.compile("sgd", "mse")
     assert len(model.fit(Batches(workers=2), epochs=2, verbose=0).history["loss"]) == 2
+
+
+def test_a_list_of_one_output_is_as_that_one_alone():
+    a = Input((3, 2))
+    y = GRU(4)(a)
+    one, same = Model(a, y), Model([a], [y])
+    x = np.random.default_rng(1).normal(size=(5, 3, 2)).astype(np.float32)
+    np.testing.assert_array_equal(same.predict(x, verbose=0), one.predict(x, verbose=0))
+    assert same.output_shape == (None, 4) and same.outputs == [y] and same.output is y
+    again = Model.from_config(same.get_config())
+    again.set_weights(same.get_weights())
+    np.testing.assert_array_equal(again(x), one(x))
+    assert isinstance(Model(a, {"y": y})(x), dict) and isinstance(Model(a, [y, y])(x), list)

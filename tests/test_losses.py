@@ -228,3 +228,12 @@ def test_names():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_loss_of_ones_own_that_lacks_its_values_says_so():
+    class Mine(losses.Loss):
+        def call(self, y_true, y_pred):
+            return y_true - y_pred
+
+    with pytest.raises(NotImplementedError, match=r"Mine\.values: .*; a method `call`"):
+        Mine()([1.0], [0.5])

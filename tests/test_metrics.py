@@ -241,3 +241,18 @@ def test_single_numbers():
     assert metrics.MeanSquaredError()(1.0, 0.5) == 0.25
     assert losses.MeanSquaredError()(1.0, 0.5) == 0.25
     assert losses.BinaryCrossentropy()(1, 0.5) == pytest.approx(np.log(2))
+
+
+def test_a_metric_of_ones_own_that_lacks_a_method_says_so():
+    class Mine(Metric):
+        def reset_state(self):
+            pass
+
+    with pytest.raises(NotImplementedError, match=r"Mine\.result: a metric says it, as"):
+        Mine().result()
+    with pytest.raises(NotImplementedError, match=r"Mine\.add: a metric says it, as"):
+        Mine()([1.0], [0.5])
+
+
+def test_the_order_of_options_is_keras():
+    assert metrics.SparseCategoricalCrossentropy("x", None, False, 0).ignore_class == 0

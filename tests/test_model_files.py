@@ -387,7 +387,7 @@ def test_files_of_another_kind(tmp_path):
         models.load_model(path)
     for content in (b"", b"text", (b"PK\x03\x04" + bytes(40))):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"model\.npz: not a whole file"):
+        with pytest.raises(ValueError, match=r"model\.npz: not a whole file(?!.*allow_pickle)"):
             models.load_model(path)
     with pytest.raises(FileNotFoundError):
         models.load_model(tmp_path / "nowhere.npz")

@@ -97,3 +97,12 @@ def test_constraints_by_name():
             constraints.MaxNorm(**arguments)
     with pytest.raises(ValueError, match="min_value: expected at most 1, got 2"):
         constraints.MinMaxNorm(2, 1)
+
+
+def test_a_regularizer_of_ones_own_that_lacks_its_derivative_says_so():
+    class Mine(regularizers.Regularizer):
+        def __call__(self, x):
+            return float(np.sum(x))
+
+    with pytest.raises(NotImplementedError, match=r"Mine\.gradient: a regularizer says"):
+        Mine().gradient(np.ones(2))

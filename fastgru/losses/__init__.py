@@ -98,8 +98,8 @@ def get(identifier: Any) -> Loss:
     if callable(identifier) and not isinstance(identifier, Loss | type):
         name = getattr(identifier, "__name__", type(identifier).__name__)
         raise TypeError(
-            f"loss: expected a name or an instance of Loss, got the function {name}; its gradient "
-            "is not known: write a subclass of fastgru.losses.Loss whose method `values` returns "
+            f"loss: expected a name or an instance of Loss, got {name}, whose gradient is not "
+            "known: write a subclass of fastgru.losses.Loss whose method `values` returns "
             "both, and give an instance of it"
         )
     return _REGISTRY.get(identifier)

@@ -83,7 +83,11 @@ class Loss(Configurable):
         gradients : ndarray, shape y_pred.shape, or None
             The scaled gradients.
         """
-        raise NotImplementedError
+        hint = "; a method `call`, as in Keras, is not used" if hasattr(self, "call") else ""
+        raise NotImplementedError(
+            f"{type(self).__name__}.values: a loss says its values and their gradients there, as "
+            f"values(y_true, y_pred, from_logits, scale){hint}"
+        )
 
     def label_shape(self, output_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the labels for outputs of a shape."""

@@ -51,11 +51,11 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Forget what was accumulated."""
-        raise NotImplementedError
+        raise self._not_said("reset_state")
 
     def result(self) -> Result:
         """Return the value so far; 0 before the first update."""
-        raise NotImplementedError
+        raise self._not_said("result")
 
     def add(
         self,
@@ -75,7 +75,13 @@ class Metric(Configurable):
         from_logits : bool, default False
             Whether `y_pred` are the logits of an activation in `takes_logits_of`.
         """
-        raise NotImplementedError
+        raise self._not_said("add")
+
+    def _not_said(self, what: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"{type(self).__name__}.{what}: a metric says it, as reset_state(), "
+            "add(y_true, y_pred, weights, from_logits) and result(); there is no add_weight"
+        )
 
     def check_shapes(self, y_true: tuple[int, ...], y_pred: tuple[int, ...]) -> None:
         """Require that labels of a shape can be compared with outputs of a shape."""

@@ -271,7 +271,7 @@ class SparseCategoricalCrossentropy(SparseLossMetric):
     ----------
     name, dtype
         See :class:`Metric`.
-    from_logits, axis, ignore_class
+    from_logits, ignore_class, axis
         See :class:`fastgru.losses.SparseCategoricalCrossentropy`.
     """
 
@@ -280,8 +280,8 @@ class SparseCategoricalCrossentropy(SparseLossMetric):
         name: str | None = "sparse_categorical_crossentropy",
         dtype: Any = None,
         from_logits: bool = False,
-        axis: int = -1,
         ignore_class: int | None = None,
+        axis: int = -1,
         **unknown: Any,
     ) -> None:
         options: dict[str, Any] = {"axis": axis, "ignore_class": ignore_class}

@@ -30,7 +30,7 @@ class Functional(Model):
         Where the model begins: tensors from `Input`, or any others.
     outputs : KerasTensor, or a list or dict of these
         Where it ends. A dict's keys name the outputs, which are returned in such a dict, sorted by
-        name as in Keras.
+        name as in Keras. A list of one is as that one alone, as in Keras.
     name : str, optional
         Otherwise ``functional``, numbered.
     trainable : bool, default True
@@ -63,9 +63,9 @@ class Functional(Model):
         self._input_names = _keys(inputs)
         self._output_names = _keys(outputs)
         self._in_list = not isinstance(inputs, KerasTensor)
-        self._out_list = not isinstance(outputs, KerasTensor)
-        first = _tensors("inputs", inputs)
-        self._graph = Graph(self.name, first, _tensors("outputs", outputs))
+        first, ends = _tensors("inputs", inputs), _tensors("outputs", outputs)
+        self._out_list = isinstance(outputs, dict) or len(ends) > 1
+        self._graph = Graph(self.name, first, ends)
         if len(set(first)) < len(first):
             raise ValueError(f"{self.name}: inputs: expected tensors that differ")
         self._dtype_name = self._shared_dtype()

@@ -46,8 +46,19 @@ INLINE ptrdiff_t projected_rows(const shape *s) {
     return minimum(maximum(fitting, tiles ? 128 : 64), 512);
 }
 
+/* Vectors of columns that one product of a state with U makes of so many rows: as digits many, for each product ends with sums
+ * that become reals while nothing is multiplied, but so few that they stay close until the step is finished. */
+enum { MOST_COLUMNS = 48, FEWEST_COLUMNS = 6, MOST_PRODUCTS = 16 * MOST_COLUMNS };
+
+INLINE ptrdiff_t columns_of_rows(ptrdiff_t row_count) {
+    if (row_count <= 2)
+        return 12; /* not on tiles; and U's last columns may stay in L2 until the next step */
+    const ptrdiff_t columns = MOST_PRODUCTS / row_count / FEWEST_COLUMNS * FEWEST_COLUMNS;
+    return minimum(maximum(columns, FEWEST_COLUMNS), MOST_COLUMNS);
+}
 INLINE ptrdiff_t recurrent_size(const shape *s) {
-    return piece(s->batch * MOST_PANELS * MOST_VECTORS * LANES);
+    if (!states_use_digits(s)) return piece(s->batch * MOST_PANELS * MOST_VECTORS * LANES);
+    return piece(maximum(MOST_PRODUCTS, s->batch * FEWEST_COLUMNS) * LANES);
 }
 
 /* A member's rows of x, DIGIT_ROWS at a time, or of a state, as digits, and their scales: a copy for all gates, or for each. */

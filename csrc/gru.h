@@ -18,7 +18,7 @@ INLINE unit_vector finish_gru_vectors(const forward_pass *f, const step *t, ptrd
                                       const int standard) {
     const ptrdiff_t hs = f->units_stride, cached = cached_row(f->shape);
     const int update_replaces = f->shape->update_replaces;
-    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * GATES * LANES;
+    const REAL *recurrent = t->recurrent + at.number * GATES * LANES;
     unit_vector place[GRU_TOGETHER];
     vec gate[2 * GRU_TOGETHER], q[GRU_TOGETHER], n[GRU_TOGETHER];
     vec gate_slope[2 * GRU_TOGETHER], slope[GRU_TOGETHER];
@@ -74,7 +74,7 @@ INLINE unit_vector reset_vectors(const forward_pass *f, const step *t, ptrdiff_t
                                  const int standard) {
     const shape *s = f->shape;
     const ptrdiff_t hs = f->units_stride;
-    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * 2 * LANES;
+    const REAL *recurrent = t->recurrent + at.number * 2 * LANES;
     unit_vector place[GRU_TOGETHER];
     vec gate[2 * GRU_TOGETHER], slope[2 * GRU_TOGETHER];
     if (t->on_tiles) KEEP_AWAKE();
@@ -117,7 +117,7 @@ INLINE unit_vector finish_candidate_vectors(const forward_pass *f, const step *t
                                             ptrdiff_t count, unit_vector at, const int together,
                                             const int standard) {
     const ptrdiff_t hs = f->units_stride;
-    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * LANES;
+    const REAL *recurrent = t->recurrent + at.number * LANES;
     unit_vector place[GRU_TOGETHER];
     vec n[GRU_TOGETHER], slope[GRU_TOGETHER];
     if (t->on_tiles) KEEP_AWAKE();
@@ -154,12 +154,12 @@ NOINLINE void finish_candidates(const forward_pass *f, const step *t, ptrdiff_t 
 }
 
 static void step_reset_before(forward_pass *f, const step *t) {
-    const ptrdiff_t most = (t->last - t->first > 2 ? 1 : MOST_PANELS) * LANES,
-                    last = t->part->last_unit;
+    const ptrdiff_t last = t->part->last_unit;
     const state_product gates = product_of_gates(f, t);
     const state_product candidate = {
         .state = f->reset_state, .u = f->u_candidate, .gates = 1, .vectors = PLAIN};
     digit_product digits = begin_products(f, t, &gates);
+    ptrdiff_t most = units_at_once(f, t, &gates);
     for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most) {
         const ptrdiff_t units = minimum(most, last - unit);
         multiply_state(f, t, &gates, &digits, unit * 2, units * 2, (unit + units) * 2);
@@ -167,8 +167,9 @@ static void step_reset_before(forward_pass *f, const step *t) {
     }
     if (t->part->units_split) fastgru_wait(f->ready, t->part->members);
     digits = begin_products(f, t, &candidate);
-    for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most * PLAIN) {
-        const ptrdiff_t units = minimum(most * PLAIN, last - unit);
+    most = units_at_once(f, t, &candidate);
+    for (ptrdiff_t unit = t->part->first_unit; unit < last; unit += most) {
+        const ptrdiff_t units = minimum(most, last - unit);
         multiply_state(f, t, &candidate, &digits, unit, units, unit + units);
         finish_candidates(f, t, unit, units / LANES);
     }

@@ -11,7 +11,7 @@ INLINE unit_vector finish_lstm_vectors(const forward_pass *f, const step *t, ptr
                                        const int standard) {
     enum { SIGMOIDS = LSTM_GATES - 1 }; /* i, f, o */
     const ptrdiff_t hs = f->units_stride, cached = cached_row(f->shape);
-    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * LSTM_GATES * LANES;
+    const REAL *recurrent = t->recurrent + at.number * LSTM_GATES * LANES;
     unit_vector place[LSTM_TOGETHER];
     vec gate[SIGMOIDS * LSTM_TOGETHER], gate_slope[SIGMOIDS * LSTM_TOGETHER];
     vec g[LSTM_TOGETHER], g_slope[LSTM_TOGETHER], c[LSTM_TOGETHER], tc[LSTM_TOGETHER],

@@ -99,13 +99,13 @@ static void multiply_state(const forward_pass *f, const step *t, const state_pro
         m.gates = p->gates;
         m.columns = columns;
         m.b = columns_of_digits(&digits->b, m.depth, column);
-        m.c = rows_at(t->recurrent + t->first * columns, columns);
+        m.c = rows_at(t->recurrent, columns);
         if (m.row_count > 0) multiply_digits(&m);
         return;
     }
     multiply_packed(&(packed_product){
         .a = rows_at(p->state, maximum(p->copies, 1) * f->units_stride),
-        .c = rows_at(t->recurrent, columns),
+        .c = rows_at(t->recurrent - t->first * columns, columns),
         .gate_step = p->copies > 1 ? f->units_stride : 0,
         .gates = p->gates,
         .first = t->first,
@@ -141,22 +141,20 @@ static void drop_state(forward_pass *f, const step *t) {
     if (t->part->units_split) fastgru_wait(f->ready, t->part->members);
 }
 
-/* Units whose panels one call of the product takes: several panels for one or two rows. As digits, so many that their
- * products stay in L1 until the step is finished. */
-INLINE ptrdiff_t units_at_once(const forward_pass *f, const step *t) {
-    const ptrdiff_t row_count = t->last - t->first, few = row_count <= 2;
-    const ptrdiff_t panel = panel_vectors(f->shape);
-    const ptrdiff_t vectors = f->gates == 4 ? 4 : panel; /* an LSTM's units have two panels */
-    if (states_use_digits(f->shape)) return (row_count <= TILE_LINES ? 12 : 6) / f->gates * LANES;
-    return (few ? MOST_PANELS * panel : vectors) / f->gates * LANES;
+/* Units of so many gates whose panels one call of the product takes: several panels for one or two rows. */
+INLINE ptrdiff_t units_at_once(const forward_pass *f, const step *t, const state_product *p) {
+    const ptrdiff_t row_count = t->last - t->first;
+    const ptrdiff_t vectors = p->gates == 4 ? 4 : p->vectors; /* an LSTM's units have two panels */
+    if (states_use_digits(f->shape)) return columns_of_rows(row_count) / p->gates * LANES;
+    return (row_count <= 2 ? MOST_PANELS * p->vectors : vectors) / p->gates * LANES;
 }
 
 /* With few rows a step waits for U. Every other step walks the panels the other way round, and so begins with those that
  * the step before has just used. */
 static void step_in_one_product(const forward_pass *f, const step *t) {
-    const ptrdiff_t most = units_at_once(f, t), first = t->part->first_unit,
-                    last = t->part->last_unit, gates = f->gates;
     const state_product p = product_of_gates(f, t);
+    const ptrdiff_t most = units_at_once(f, t, &p), first = t->part->first_unit,
+                    last = t->part->last_unit, gates = f->gates;
     const ptrdiff_t groups = (last - first + most - 1) / most;
     const int back = t->index % 2 && t->last - t->first <= GATE_ROWS;
     const digit_product digits = begin_products(f, t, &p);

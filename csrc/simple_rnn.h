@@ -10,7 +10,7 @@ INLINE unit_vector finish_simple_rnn_vectors(const forward_pass *f, const step *
                                              ptrdiff_t count, unit_vector at, const int together,
                                              const int standard) {
     const ptrdiff_t hs = f->units_stride;
-    const REAL *recurrent = t->recurrent + (t->first * count + at.number) * LANES;
+    const REAL *recurrent = t->recurrent + at.number * LANES;
     unit_vector place[SIMPLE_RNN_TOGETHER];
     vec h[SIMPLE_RNN_TOGETHER], slope[SIMPLE_RNN_TOGETHER];
     if (t->on_tiles) KEEP_AWAKE();

@@ -97,7 +97,13 @@ def stacked():
     return randomize(outer), [FEATURES]
 
 
-MODELS = [translator, lambda: translator(LSTM), twins, nested, several, stacked]
+def begun():
+    """A Sequential that begins with a functional model, which tells the shape of the input."""
+    x = Input((5, 4), name="x")
+    return randomize(Sequential([Model(x, GRU(3)(x), name="inner"), Dense(2)])), [FEATURES]
+
+
+MODELS = [translator, lambda: translator(LSTM), twins, nested, several, stacked, begun]
 
 
 def as_list(value):
@@ -244,6 +250,23 @@ def test_sequential_models_have_tensors():
     middle = Model(model.inputs, model.layers[0].output)
     np.testing.assert_array_equal(middle(FEATURES), model.layers[0](FEATURES))
     assert model.layers[1].input == model.layers[0].output
+
+
+def test_a_sequential_model_begins_with_a_functional_one():
+    x = Input((5, 4))
+    inner = Model(x, GRU(3)(x))
+    model = Sequential([inner])
+    assert model.built and model.input_shape == (None, 5, 4)
+    np.testing.assert_array_equal(model.predict(FEATURES), inner.predict(FEATURES))
+    added = Sequential()
+    added.add(inner)
+    added.add(Dense(1))
+    assert added.output_shape == (None, 1)
+    for ends in ([x], Add()([x, x])), ({"x": x}, x):
+        with pytest.raises(ValueError, match="'listed' was made with a list or dict of inputs"):
+            Sequential([Model(*ends, name="listed"), Dense(1)])
+    with pytest.raises(ValueError, match="'two' returns 2 outputs; a Sequential takes layers"):
+        Sequential([Model(x, [x, x], name="two")])
 
 
 def test_the_outer_model_holds_the_weights_of_untrained_inner_ones():

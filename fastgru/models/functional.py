@@ -140,6 +140,11 @@ class Functional(Model):
         return self._plan.shapes_of(self.outputs, self._out_list)
 
     @property
+    def first_shape(self) -> Any:  # type: ignore[override]
+        """The shape of the input: a Sequential that begins with this model is built for it."""
+        return self.input_shape
+
+    @property
     def dtype(self) -> str:
         """The name of the dtype of weights and outputs."""
         return self._dtype_name

@@ -32,6 +32,7 @@ class Network(Layer):
 
     activity_regularizer = None
     dtype_given = False
+    first_shape: Any = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = checked_name(name) or auto_name(type(self).__name__)

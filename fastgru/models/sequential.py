@@ -126,6 +126,11 @@ class Sequential(Model):
                 f"layers: {layer.name!r} has return_state=True; "
                 "a Sequential takes layers with one output"
             )
+        if isinstance(layer.first_shape, list):
+            raise ValueError(
+                f"layers: {layer.name!r} was made with a list or dict of inputs; "
+                "a Sequential takes models with one input: Model(input, output)"
+            )
         if {id(w) for w in layer.weights} & {id(w) for w in self.weights}:
             raise ValueError(f"layers: {layer.name!r} has weights that occur in the model already")
         self._layers.append(layer)

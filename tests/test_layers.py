@@ -47,6 +47,72 @@ def test_what_is_not_served_is_refused_by_name(kind, arguments):
         kind(**arguments)
 
 
+# ---------------------------------------------------------------- options stay as they are
+
+OPTIONS = [
+    (lambda: GRU(3, name="a"), {"return_sequences": True, "go_backwards": True, "stateful": True}),
+    (lambda: GRU(3, name="a"), {"activation": "relu", "dropout": 0.5, "units": 4, "seed": 1}),
+    (lambda: GRU(3, name="a"), {"time_major": True, "use_cudnn": False, "bias_regularizer": "l2"}),
+    (lambda: layers.RNN(layers.LSTMCell(3), name="a"), {"return_state": True, "use_bias": False}),
+    (lambda: layers.GRUCell(3, name="a"), {"activation": "relu", "recurrent_dropout": 0.5}),
+    (lambda: layers.Bidirectional(GRU(3), name="a"), {"stateful": True, "merge_mode": "sum"}),
+    (lambda: layers.Bidirectional(GRU(3), name="a"), {"return_sequences": True}),
+    (lambda: Dropout(0.5, name="a"), {"rate": 0.1, "seed": 1}),
+    (lambda: Dense(3, name="a"), {"activation": "relu", "kernel_regularizer": "l2", "units": 4}),
+    (lambda: Dense(3, name="a"), {"activity_regularizer": "l2", "bias_constraint": "non_neg"}),
+    (lambda: Activation("relu", name="a"), {"activation": "tanh"}),
+]
+
+
+def built(make):
+    layer = make()
+    layer.build((2, 5) if isinstance(layer, layers.GRUCell) else (2, 4, 5))
+    return layer
+
+
+@pytest.mark.parametrize(("make", "changes"), OPTIONS)
+def test_options_of_a_built_layer_can_not_be_set(make, changes):
+    layer = built(make)
+    before = layer.get_config()
+    for option, value in changes.items():
+        with pytest.raises(AttributeError, match=rf"^a: {option}: expected .* was built with, got"):
+            setattr(layer, option, value)
+    assert layer.get_config() == before
+
+
+@pytest.mark.parametrize("make", [make for make, _ in OPTIONS])
+def test_what_is_no_option_or_has_the_value_can_be_set(make):
+    layer = built(make)
+    layer.name, layer.trainable, layer.note = "b", False, "mine"
+    assert (layer.name, layer.trainable, layer.note) == ("b", False, "mine")
+    for option in layer.get_config().keys() - {"dtype", "layer"}:
+        setattr(layer, option, getattr(layer, option))
+
+
+def test_options_that_building_reads_can_be_set_before_and_others_not():
+    layer = Dense(2)
+    layer.activation, layer.kernel_initializer = fastgru.activations.relu, initializers.Ones()
+    np.testing.assert_array_equal(layer(-np.ones((1, 2))), [[0, 0]])
+    np.testing.assert_array_equal(layer(np.ones((1, 2))), [[2, 2]])
+    for layer, option in (GRU(3), "return_sequences"), (Dropout(0.0), "rate"):
+        with pytest.raises(AttributeError, match=f"{option}: expected .* was made with, got 1"):
+            setattr(layer, option, 1)
+
+
+def test_a_layer_of_ones_own_sets_what_it_reads_itself():
+    class Scaled(GRU):
+        def __init__(self, units, factor, **common):
+            super().__init__(units, **common)
+            self.units, self.factor = units, factor
+
+    layer = Scaled(300, factor=2)
+    layer(X)
+    layer.factor = 3
+    assert layer.get_config()["factor"] == 3
+    with pytest.raises(AttributeError, match=r"Scaled\.from_config"):
+        layer.stateful = True
+
+
 # ---------------------------------------------------------------- Dense, Embedding, the others
 
 

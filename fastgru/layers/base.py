@@ -7,13 +7,20 @@ import threading
 import warnings
 import weakref
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from fastgru import regularizers
 from fastgru._arrays import to_floats
-from fastgru._configurable import Configurable, describe, refuse_unknown
+from fastgru._configurable import (
+    Configurable,
+    constructor_arguments,
+    describe,
+    plain,
+    refuse_unknown,
+)
 from fastgru._naming import auto_name, checked_name
 from fastgru.constraints import Constraint
 from fastgru.initializers import Initializer
@@ -57,6 +64,9 @@ class Layer(Configurable):
     `backward` returns a list. A layer that returns a list gives lists of shapes and masks, too, and
     its `backward` gets a list, in which None stands for an output that nothing depends on.
 
+    What a layer of fastgru's was made with stays: once it is built these attributes can't be set,
+    but for `name`, `trainable` and, of a recurrent layer, `zero_output_for_mask`.
+
     Parameters
     ----------
     name : str, optional
@@ -95,6 +105,10 @@ class Layer(Configurable):
 
     #: Attributes that a pickle leaves out; the class has their first values.
     remade: tuple[str, ...] = ()
+    #: Attributes that stay as they are, beside what the constructor takes.
+    fixed: tuple[str, ...] = ()
+    #: Whether these stay from the beginning, since the constructor acts on them; else from `build`.
+    fixed_at_once = False
 
     supports_masking = False
     makes_mask = False
@@ -130,6 +144,28 @@ class Layer(Configurable):
         self.calls: list[weakref.ref[Node]] = []
         self._weights: list[Weight] = []
         self.trainable = trainable
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, but no option that has been acted on already.
+
+        Raises
+        ------
+        AttributeError
+            For such an option, unless it has this value.
+        """
+        kind: type = type(self)
+        if name not in _options(kind) or not self._is_fixed(name):
+            super().__setattr__(name, value)
+        elif plain(value) != plain(now := getattr(self, name)):
+            raise AttributeError(
+                f"{self.name}: {name}: expected {now!r}, which the {kind.__name__} was "
+                f"{'built' if self.built else 'made'} with, got {value!r}; make another layer: "
+                f"{kind.__name__}.from_config({{**layer.get_config(), {name!r}: …}})"
+            )
+
+    def _is_fixed(self, name: str) -> bool:
+        have = vars(self)
+        return bool(have.get("built")) or (self.fixed_at_once and name in have)
 
     # ---- what a layer computes ----
 
@@ -470,3 +506,15 @@ class Layer(Configurable):
                 f"got {features} in an input of shape {tuple(shape)}"
             )
         return features
+
+
+@lru_cache(maxsize=256)
+def _options(kind: type) -> frozenset[str]:
+    """Return which attributes of a class of layers can't be set: what fastgru's own classes take.
+
+    A class of the user's own reads its attributes itself. Properties do, or refuse, what they say.
+    """
+    own = [c for c in kind.__mro__ if c.__module__.startswith("fastgru.")]
+    names = {n for c in own if issubclass(c, Layer) for n in (*constructor_arguments(c), *c.fixed)}
+    found = {n for n in names if not isinstance(getattr(kind, n, None), property)}
+    return frozenset(found - {"name", "input_shape"})

@@ -73,7 +73,6 @@ class Dense(Layer):
         refuse(type(self).__name__, lora_rank=lora_rank)
         self.units = checked_size("units", units)
         self.activation = activations.get(activation)
-        self._function = for_operations(self.activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer, "kernel_initializer")
         self.bias_initializer = initializers.get(bias_initializer, "bias_initializer")
@@ -95,6 +94,7 @@ class Dense(Layer):
 
     def create_weights(self, input_shape: Shape) -> None:
         """Make kernel and bias."""
+        self._function = for_operations(self.activation)
         features = self.expect_features(input_shape)
         self.kernel = self.add_weight(
             "kernel",

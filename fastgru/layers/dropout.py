@@ -33,6 +33,7 @@ class Dropout(Layer):
     """
 
     supports_masking = True
+    fixed_at_once = True
 
     def __init__(
         self,

@@ -81,12 +81,17 @@ class Embedding(Layer):
             embeddings_regularizer, "embeddings_regularizer"
         )
         self.embeddings_constraint = constraints.get(embeddings_constraint, "embeddings_constraint")
-        self.mask_zero = self.makes_mask = bool(mask_zero)
+        self.mask_zero = bool(mask_zero)
         self._table = None if weights is None else self._checked_table(weights)
         self.input_length = input_length
         if input_length is not None:
             self.input_length = checked_size("input_length", input_length)
             self.first_shape = self.first_shape or (None, self.input_length)
+
+    @property
+    def makes_mask(self) -> bool:  # type: ignore[override]
+        """Whether zeros are masked."""
+        return self.mask_zero
 
     def _checked_table(self, weights: Any) -> initializers.Constant:
         if isinstance(weights, list | tuple) and len(weights) == 1:

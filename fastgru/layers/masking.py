@@ -33,7 +33,7 @@ class Masking(Layer):
     array([[ True, False]])
     """
 
-    supports_masking = makes_mask = True
+    supports_masking = makes_mask = fixed_at_once = True
 
     def __init__(self, mask_value: float = 0.0, **common: Any) -> None:
         super().__init__(**common)

@@ -61,6 +61,8 @@ class Bidirectional(Layer):
     """
 
     supports_masking = True
+    fixed_at_once = True
+    fixed = ("forward_layer", "return_sequences", "return_state", "stateful")
 
     def __init__(
         self,

@@ -30,6 +30,8 @@ class Cell(Layer):
     `options`, what these get beside arrays.
     """
 
+    fixed_at_once = True
+
     gates: int  # kernels have gates * units columns
     state_count: int
     operation: str  # the operations are "<operation>_forward" and so on

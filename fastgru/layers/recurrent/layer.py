@@ -37,6 +37,7 @@ class Recurrent(Layer):
     """
 
     supports_masking = True
+    fixed_at_once = True
     use_cudnn: Any = "auto"
     units: int
     #: What the last batch of a stateful layer ended with.

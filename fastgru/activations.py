@@ -72,6 +72,11 @@ class Activation:
     couple : callable, optional
         For a function that is not elementwise: `couple(g, y)` turns g = dy * derivative(x, y) into
         the gradient.
+
+    Raises
+    ------
+    ValueError
+        If an activation of fastgru's has the name: a configuration would stand for that one.
     """
 
     name: str
@@ -79,6 +84,11 @@ class Activation:
     derivative: Callable[[Any, Array], Array]
     from_output: bool = False
     couple: Callable[[Array, Array], Array] | None = None
+
+    def __post_init__(self) -> None:
+        """Require a name of its own, by which a configuration finds it again."""
+        if self.name in _BY_NAME:
+            raise ValueError(f"name: {self.name!r} is an activation of fastgru's; choose another")
 
     def backward(self, dy: Array, x: Array | None, y: Array) -> Array:
         """Return the gradient with respect to the input x, from the gradient dy of the values y."""
@@ -102,6 +112,10 @@ class Activation:
     def __repr__(self) -> str:
         """Return the name as it is written in code."""
         return f"<activation {self.name}>"
+
+
+# Filled at the end of the module: until then these are made themselves.
+_BY_NAME: dict[str, Activation] = {}
 
 
 # ---- saturating ----------------------------------------------------------------------------------
@@ -304,9 +318,9 @@ log_softmax = Activation(
 
 # ---- by name -------------------------------------------------------------------------------------
 
-_BY_NAME: dict[str, Activation] = {
-    name: value for name, value in dict(globals()).items() if isinstance(value, Activation)
-}
+_BY_NAME.update(
+    {name: value for name, value in dict(globals()).items() if isinstance(value, Activation)}
+)
 
 
 def get(identifier: str | Activation | None, argument: str = "activation") -> Activation:

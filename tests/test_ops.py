@@ -160,10 +160,18 @@ def test_dense_of_an_empty_batch(isa: str):
         same_results(run_dense(ops, case), run_dense(reference, case))
 
 
-def test_an_activation_is_known_by_itself_not_by_its_name():
-    square = Activation("relu", lambda x, out=None: np.multiply(x, x, out=out), lambda x, y: 2 * x)
+def test_a_users_own_activation():
+    square = Activation(
+        "square", lambda x, out=None: np.multiply(x, x, out=out), lambda x, y: 2 * x
+    )
     case = DenseCase(activation=square)
     assert_close(run_dense(ops, case), run_dense(reference, case), TOLERANCE["float64"])
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "swish", "linear"])
+def test_an_activation_of_ones_own_has_a_name_of_its_own(name: str):
+    with pytest.raises(ValueError, match=f"^name: '{name}' is an activation of fastgru's; choose"):
+        Activation(name, lambda x, out=None: np.multiply(x, x, out=out), lambda x, y: 2 * x)
 
 
 @pytest.mark.parametrize("O", [1, 3, 8, 17])

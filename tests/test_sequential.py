@@ -13,7 +13,7 @@ from oracles import central_differences
 
 import fastgru
 from fastgru import Input, Sequential, activations
-from fastgru.layers import GRU, Activation, Dense, Dropout, Embedding
+from fastgru.layers import GRU, Activation, Dense, Dropout, Embedding, TimeDistributed
 
 RNG = np.random.default_rng(5)
 IDS = RNG.integers(0, 9, size=(4, 6))
@@ -378,6 +378,15 @@ def test_what_is_not_served_is_refused_by_name(use, name):
 def test_layers_that_do_not_fit(layers, error, message):
     with pytest.raises(error, match=message):
         Sequential(layers)
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_layers_that_share_weights_are_refused(built):
+    dense = Dense(3, name="again")
+    if built:
+        dense.build((None, 3))
+    with pytest.raises(ValueError, match="'again' has weights that occur in the model already"):
+        Sequential([Input((6, 3)), TimeDistributed(dense), GRU(3), dense])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from fastgru import _archive, _custom_objects, _random, initializers, layers
 from fastgru._archive import Archive, Arrays
 from fastgru._configurable import describe, plain
 from fastgru._version import __version__
+from fastgru.layers.nesting import held_by
 from fastgru.models import weight_files
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     Raises
     ------
     ValueError
-        If the path ends otherwise.
+        If the path ends otherwise, or layers share weights and one of them holds them within it,
+        which a file does not tell: `save_weights` and pickle serve such a model.
     TypeError
         If it is no model, or the configuration of a layer holds what JSON does not.
     OSError
@@ -52,6 +54,7 @@ def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool =
     """
     _require_model(model)
     path = _archive.checked_path(filepath)
+    _require_own_weights(model)
     _archive.write(path, _packed(model), overwrite)
 
 
@@ -60,6 +63,23 @@ def _require_model(model: Any) -> None:
 
     if not isinstance(model, Network):
         raise TypeError(f"model: expected a model, got {type(model).__name__}")
+
+
+def _require_own_weights(holder: Any) -> None:
+    """Require that no two layers of a model, or of one within it, have a weight in common.
+
+    Each is read with layers and weights of its own. (A layer that is called twice is one layer.)
+    """
+    firsts: dict[Any, Layer] = {}
+    for _, layer in held_by(holder):
+        for weight in layer.weights if hasattr(holder, "layers") else ():
+            if (first := firsts.setdefault(weight, layer)) is not layer:
+                raise ValueError(
+                    f"save: the layers {first.name!r} and {layer.name!r} of {holder.name!r} share "
+                    f"the weight {weight.path}, which a model read from a file would not; use "
+                    "save_weights and load_weights, or pickle the model"
+                )
+        _require_own_weights(layer)
 
 
 def load_model(

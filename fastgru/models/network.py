@@ -343,7 +343,12 @@ class Network(Layer):
         write_weights(self.name, self._named_weights(), weights)
 
     def _named_weights(self) -> list[tuple[Layer, Weight]]:
-        return [(layer, weight) for layer in self.layers for weight in layer.weights]
+        """Return the weights, in their order, each with the first layer that has it."""
+        firsts: dict[Weight, Layer] = {}
+        for layer in self.layers:
+            for weight in layer.weights:
+                firsts.setdefault(weight, layer)
+        return [(layer, weight) for weight, layer in firsts.items()]
 
     def save_weights(
         self,

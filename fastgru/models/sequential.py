@@ -10,6 +10,7 @@ from fastgru._configurable import checked_config, describe
 from fastgru.layers import InputLayer, Layer
 from fastgru.layers.arguments import Shape, checked_shape
 from fastgru.layers.input_layer import as_tensor
+from fastgru.layers.parameters import Weight
 from fastgru.layers.penalty import as_step
 from fastgru.layers.symbolic import KerasTensor, connect
 from fastgru.models._run import Run
@@ -131,9 +132,18 @@ class Sequential(Model):
                 f"layers: {layer.name!r} was made with a list or dict of inputs; "
                 "a Sequential takes models with one input: Model(input, output)"
             )
-        if {id(w) for w in layer.weights} & {id(w) for w in self.weights}:
-            raise ValueError(f"layers: {layer.name!r} has weights that occur in the model already")
+        self._require_own_weights([*self._layers, layer])
         self._layers.append(layer)
+
+    def _require_own_weights(self, layers: list[Layer]) -> None:
+        """Require that no two layers share a weight: their gradients would not add up."""
+        seen: set[Weight] = set()
+        for layer in layers:
+            if not seen.isdisjoint(layer.weights):
+                raise ValueError(
+                    f"layers: {layer.name!r} has weights that occur in the model already"
+                )
+            seen.update(layer.weights)
 
     def _forget_training(self) -> None:
         """After a change of layers, drop an optimizer whose state no longer fits."""
@@ -163,7 +173,8 @@ class Sequential(Model):
         Raises
         ------
         ValueError
-            If a layer does not fit what comes before it; no weights are made then.
+            If a layer does not fit what comes before it; no weights are made then. If two layers
+            turn out to share weights.
         """
         if input_shape is None and self._input is not None:
             input_shape = self._input.batch_shape
@@ -176,6 +187,7 @@ class Sequential(Model):
         tensor = first = as_tensor(begin, shape)
         for layer in self._layers:
             tensor = connect(layer, tensor)
+        self._require_own_weights(self._layers)
         self._ends = first, tensor
         self._gather()
         self._plan()

@@ -81,7 +81,7 @@ def arrays_of(layers: Sequence[Layer]) -> Arrays:
 
 
 def named_weights(layers: Sequence[Layer]) -> list[tuple[str, Weight]]:
-    """Return the weights with their names in files, in the order of the layers' own.
+    """Return the weights with their names in files, in the order of the layers' own, each once.
 
     A name tells the class, the number of the layer in its class, and the weight:
     ``gru_1/kernel``; for a layer within a layer, its place there too:
@@ -96,7 +96,8 @@ def named_weights(layers: Sequence[Layer]) -> list[tuple[str, Weight]]:
                 same = taken[key]
                 taken[key] += 1
                 named[id(weight)] = (f"{key}_{same}" if same else key), weight
-    return [named[id(weight)] for layer in layers for weight in layer.weights]
+    order = dict.fromkeys(id(weight) for layer in layers for weight in layer.weights)
+    return [named[key] for key in order]
 
 
 def numbered(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:

@@ -133,6 +133,24 @@ def test_a_backward_layer_of_its_own():
     np.testing.assert_array_equal(again(X), layer(X))
 
 
+def test_a_backward_layer_of_its_own_keeps_its_dtype():
+    backward = GRU(4, go_backwards=True, dtype="float64", name="mine")
+    before = backward(X)
+    message = "backward_layer: expected a layer of dtype float32, .*, got 'mine' of float64"
+    with pytest.raises(ValueError, match=message):
+        Bidirectional(GRU(3), backward_layer=backward)
+    with pytest.raises(ValueError, match="expected a layer of dtype float32, .* of float64"):
+        Bidirectional(GRU(3, dtype="float64"), dtype="float32")
+    both = Bidirectional(GRU(3, dtype="float64"), backward_layer=backward)
+    assert both(X).dtype == "float64"
+    single = GRU(4, go_backwards=True, dtype="float32")
+    both = Bidirectional(GRU(3), backward_layer=single)
+    with pytest.raises(ValueError, match="share one dtype"):
+        Sequential([Input(X.shape[1:]), Dense(3, dtype="float64"), both])
+    assert single.dtype == "float32"
+    np.testing.assert_array_equal(backward(X), before)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_layer_it_is_made_of_stays_as_it_is(kind):
     one = kind(3, zero_output_for_mask=True, name="mine")

@@ -491,6 +491,20 @@ def test_a_layer_made_of_a_cell_shares_its_weights(operations, kind):
     np.testing.assert_array_equal(again(X), layer(X))
 
 
+def test_a_cell_keeps_its_dtype():
+    cell = GRUCell(3, dtype="float64", name="mine")
+    cell.build((None, X.shape[-1]))
+    with pytest.raises(ValueError, match="cell: expected a layer of dtype float32, .* of float64"):
+        RNN(cell, dtype="float32")
+    assert RNN(cell)(X).dtype == "float64"
+    open_cell = GRUCell(3)
+    double, single = RNN(open_cell), RNN(open_cell)
+    Sequential([Input(X.shape[1:]), Dense(3, dtype="float64"), double])
+    with pytest.raises(ValueError, match="cell: expected a layer of dtype float32, .* of float64"):
+        single(X[..., :3])
+    assert not single.built
+
+
 def test_the_factors_of_a_cell_stay_until_they_are_reset():
     cell = GRUCell(H, dropout=0.5, recurrent_dropout=0.5, seed=1)
     states = [np.full((B, H), 0.5)]

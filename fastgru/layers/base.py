@@ -455,6 +455,15 @@ class Layer(Configurable):
         """Take a model's dtype, which was checked."""
         self._dtype = np.dtype(dtype)
 
+    def hand_dtype(self, argument: str, inner: Layer, dtype: str) -> None:
+        """Give a layer within this one its dtype, unless it was given, or built with, another."""
+        if inner.dtype != dtype and (inner.dtype_given or inner.built):
+            raise ValueError(
+                f"{self.name}: {argument}: expected a layer of dtype {dtype}, as {self.name!r} is "
+                f"to have, got {inner.name!r} of {inner.dtype}; give both the same dtype"
+            )
+        inner.adopt_dtype(dtype)
+
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal layer (its weights aside)."""
         settled = self.dtype_given or self.built  # otherwise a model may still decide

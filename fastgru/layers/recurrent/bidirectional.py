@@ -50,7 +50,7 @@ class Bidirectional(Layer):
     TypeError
         If a layer is not recurrent.
     ValueError
-        For an unknown mode, or two layers that do not go together.
+        For an unknown mode, or two layers that do not go together, or have different dtypes.
 
     Examples
     --------
@@ -98,6 +98,8 @@ class Bidirectional(Layer):
         self.return_state = self.forward_layer.return_state
         self._initial_weights = weights
         self.adopt_dtype(self.dtype)
+        # A model must not convert the user's own layer.
+        self.dtype_given |= any(one.dtype_given or one.built for one in self._directions)
 
     def _require_a_pair(self, layer: Recurrent) -> None:
         forward, backward = self._directions
@@ -208,9 +210,9 @@ class Bidirectional(Layer):
 
     def adopt_dtype(self, dtype: str) -> None:
         """Take a model's dtype, which was checked."""
+        for name, layer in zip(("layer", "backward_layer"), self._directions, strict=True):
+            self.hand_dtype(name, layer, dtype)
         super().adopt_dtype(dtype)
-        for layer in self._directions:
-            layer.adopt_dtype(dtype)
 
     @property
     def seed_generators(self) -> list[_random.SeedGenerator]:

@@ -56,7 +56,7 @@ class Recurrent(Layer):
     ) -> None:
         super().__init__(**common)
         self.cell = cell
-        cell.adopt_dtype(self.dtype)
+        self.hand_dtype("cell", cell, self.dtype)
         for argument in constructor_arguments(type(cell)):
             setattr(self, argument, getattr(cell, argument))
         self.return_sequences = bool(return_sequences)
@@ -139,6 +139,7 @@ class Recurrent(Layer):
 
     def create_weights(self, input_shape: Shape) -> None:
         """Make the cell's weights, which are the layer's."""
+        self.hand_dtype("cell", self.cell, self.dtype)
         if not self.cell.built:
             self.cell.build((input_shape[0], input_shape[2]))
         self.cell.expect_features(input_shape)
@@ -163,8 +164,8 @@ class Recurrent(Layer):
 
     def adopt_dtype(self, dtype: str) -> None:
         """Take a model's dtype, which was checked."""
+        self.hand_dtype("cell", self.cell, dtype)
         super().adopt_dtype(dtype)
-        self.cell.adopt_dtype(dtype)
 
     @property
     def seed_generators(self) -> list[_random.SeedGenerator]:

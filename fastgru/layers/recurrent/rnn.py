@@ -44,6 +44,8 @@ def RNN(  # noqa: N802 (Keras' name)
     ------
     TypeError
         If `cell` is none of the three cells. Lists of cells are not served: stack layers.
+    ValueError
+        If the cell was given, or built with, another dtype.
     """
     kind = _LAYERS.get(type(cell))
     if kind is None:

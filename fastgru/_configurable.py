@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
@@ -29,7 +29,7 @@ class Configurable:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Make an object from what :meth:`get_config` returned."""
-        return cls(**checked_config(cls, config))
+        return cls(**checked_config(cls, config, *_needed_arguments(cls)))
 
     def __repr__(self) -> str:
         """Return the class with its arguments."""
@@ -37,10 +37,16 @@ class Configurable:
         return f"{type(self).__name__}({arguments})"
 
 
-def constructor_arguments(cls: type) -> tuple[str, ...]:
+def constructor_arguments(cls: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of the arguments that a class' constructor declares, in order."""
     parameters = _signature(cls).parameters.values()
     return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+
+
+def _needed_arguments(cls: type) -> list[str]:
+    parameters = _signature(cls).parameters.values()
+    named = (p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    return [p.name for p in named if p.default is p.empty]
 
 
 def taken_by(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,8 +113,8 @@ def refuse(owner: str, **arguments: Any) -> None:
             raise NotImplementedError(f"{owner}: the argument {shown} is not served yet")
 
 
-def refuse_unknown(owner: type, unknown: Iterable[str], *bases: type) -> None:
-    """Refuse keyword arguments that neither a class nor its bases know.
+def refuse_unknown(owner: Callable[..., Any], unknown: Iterable[str], *bases: type) -> None:
+    """Refuse keyword arguments that neither a class (or function) nor its bases know.
 
     The message lists the close ones, or else all.
 
@@ -117,8 +123,10 @@ def refuse_unknown(owner: type, unknown: Iterable[str], *bases: type) -> None:
     TypeError
         If there is any.
     """
+    kinds: list[Callable[..., Any]] = [owner, *bases]
     for name in unknown:
-        known = dict.fromkeys(a for kind in (owner, *bases) for a in constructor_arguments(kind))
+        known = dict.fromkeys(a for kind in kinds for a in constructor_arguments(kind))
+        known.pop(name, None)  # the class knows it, but not for what is being made
         close = did_you_mean(name, known) or f"; known: {', '.join(known)}"
         raise TypeError(f"{owner.__name__}: unknown argument {name!r}{close}")
 

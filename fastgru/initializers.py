@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastgru import _random
-from fastgru._configurable import Configurable, Registry, describe
+from fastgru._configurable import Configurable, Registry, describe, refuse_unknown
 
 __all__ = [
     "Constant",
@@ -268,7 +268,8 @@ class _Scaled(VarianceScaling):
 
     rule: tuple[float, str, str]
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, **unknown: Any) -> None:
+        refuse_unknown(type(self), unknown)
         super().__init__(*self.rule, seed=seed)
 
 

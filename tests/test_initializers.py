@@ -125,6 +125,12 @@ def test_get_by_every_way(kind):
         (lambda: initializers.get("identity"), NotImplementedError, "'identity' is not served yet"),
         (lambda: initializers.get(None), TypeError, "expected a name or an instance"),
         (lambda: initializers.GlorotUniform(seed=1.5), TypeError, "seed: expected an integer"),
+        (
+            lambda: initializers.GlorotUniform(sed=1),
+            TypeError,
+            "^GlorotUniform: unknown argument 'sed'; did you mean 'seed'",
+        ),
+        (lambda: initializers.HeNormal(x=1), TypeError, "^HeNormal: .* 'x'; known: seed$"),
         (lambda: initializers.RandomNormal(seed=-1), ValueError, "seed: expected an integer"),
         (lambda: initializers.VarianceScaling(0), ValueError, "scale: expected a number above 0"),
         (lambda: initializers.VarianceScaling(mode="in"), ValueError, "mode: expected one of fan"),

@@ -364,6 +364,8 @@ def test_what_is_no_configuration_is_refused(kind):
         (fastgru.Sequential, "layers"),
         (fastgru.Model, "layers, inputs, outputs"),
         (fastgru.metrics.MeanMetricWrapper, "fn"),
+        (GRU, "units"),
+        (Embedding, "input_dim, output_dim"),
     ],
 )
 def test_what_a_configuration_lacks_is_named(kind, entry):
@@ -622,3 +624,7 @@ def test_what_a_subclass_must_say_is_told():
         model.train_on_batch(X, X)
     with pytest.raises(NotImplementedError, match=r"ModelAsInKeras\.convert: .*Model\(inputs, ou"):
         ModelAsInKeras()(X)
+    with pytest.raises(NotImplementedError, match=r"InKeras\.predict: .*`call`.* is not served"):
+        ModelAsInKeras().predict(X)
+    with pytest.raises(NotImplementedError, match=r"InKeras\.get_weights: .*`call`"):
+        ModelAsInKeras().get_weights()

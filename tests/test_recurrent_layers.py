@@ -647,6 +647,23 @@ def test_messages_of_unknown_arguments_are_short():
         LSTM(3, unit_forget_biass=True)
 
 
+def test_rnn_tells_which_arguments_are_its_own():
+    with pytest.raises(TypeError, match="^RNN: unknown argument 'units'; known: cell, return_seq"):
+        RNN(GRUCell(3), units=3)
+    with pytest.raises(TypeError, match="^RNN: unknown argument 'statefull'; .* 'stateful'"):
+        RNN(GRUCell(3), statefull=True)
+    with pytest.raises(TypeError, match="^GRU: unknown argument 'units'; (?!did you mean 'units')"):
+        GRU.from_cell(GRUCell(3), units=3)
+
+
+def test_a_stateful_layer_is_not_built_for_no_samples():
+    layer = GRU(3, stateful=True, name="mine")
+    with pytest.raises(ValueError, match="^mine: stateful=True needs a batch of at least one"):
+        layer(X[:0])
+    assert not layer.built and layer.states is None
+    assert layer(X).shape == (B, 3)
+
+
 def test_no_sequences_at_all_are_refused_by_shape():
     with pytest.raises(ValueError, match=r"expected 3 dimensions .*, got shape \(0,\)"):
         GRU(3)([])

@@ -312,7 +312,9 @@ class Network(Layer):
             layer.adopt_dtype(dtype)
 
     def require_built(self, what: str) -> None:
-        """Raise a ValueError if the model has no weights yet."""
+        """Raise a ValueError if the model has no weights yet, or one that it never will."""
+        if type(self).forward is Network.forward:
+            raise self._not_said(what)
         if not self.built:
             raise ValueError(
                 f"{what}: the model {self.name!r} is not built yet, so it has no weights; fit it, "

@@ -124,7 +124,8 @@ class Recurrent(Layer):
         Raises
         ------
         ValueError
-            If the layer can't take inputs of this shape, or is stateful and the batch size is None.
+            If the layer can't take inputs of this shape, or is stateful and the batch size is None
+            or 0.
         """
         shape = tuple(input_shape[0] if is_nested_shape(input_shape) else input_shape)
         if self.stateful and self.states is None:
@@ -134,6 +135,11 @@ class Recurrent(Layer):
                     "batch_input_shape=(batch, time, features) or an Input(batch_shape=…)"
                 )
             self.compute_output_shape(shape)
+            if shape[0] == 0:
+                raise ValueError(
+                    f"{self.name}: stateful=True needs a batch of at least one sample, "
+                    f"got shape {shape}"
+                )
             self.states = self.cell.get_initial_state(shape[0])
         super().build(shape)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastgru._configurable import constructor_arguments, refuse_unknown
 from fastgru._naming import auto_name
+from fastgru.layers.base import Layer
 from fastgru.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
 from fastgru.layers.recurrent.gru import GRU
 from fastgru.layers.recurrent.layer import Recurrent
@@ -43,7 +45,8 @@ def RNN(  # noqa: N802 (Keras' name)
     Raises
     ------
     TypeError
-        If `cell` is none of the three cells. Lists of cells are not served: stack layers.
+        If `cell` is none of the three cells, or an argument is unknown. Lists of cells are not
+        served: stack layers.
     ValueError
         If the cell was given, or built with, another dtype.
     """
@@ -53,6 +56,7 @@ def RNN(  # noqa: N802 (Keras' name)
             "cell: expected a GRUCell, an LSTMCell or a SimpleRNNCell, "
             f"got {cell!r}" + ("; stack layers instead" if isinstance(cell, list | tuple) else "")
         )
+    refuse_unknown(RNN, common.keys() - constructor_arguments(Layer), Layer)
     return kind.from_cell(
         cell,
         return_sequences=return_sequences,

@@ -184,6 +184,48 @@ def test_a_mask_can_be_an_input_of_its_own():
     np.testing.assert_array_equal(model([FEATURES, mask]), again([FEATURES, mask]))
 
 
+@pytest.mark.parametrize("shape", [(4,), (), (5, 1), (5, 4)])
+def test_a_mask_of_another_shape_is_refused_where_it_is_connected(shape):
+    layer = GRU(3, name="reader")
+    with pytest.raises(ValueError, match=r"reader: mask: expected shape \(None, 5\), got \(None"):
+        layer(Input((5, 4)), mask=Input(shape, dtype="bool"))
+    assert not layer.built
+    stack = Sequential([GRU(3, name="first")])
+    with pytest.raises(ValueError, match="first: mask: expected shape"):
+        stack(Input((5, 4)), mask=Input(shape, dtype="bool"))
+
+
+def test_a_mask_of_another_length_is_refused_before_training():
+    x, valid = Input((None, 4)), Input((None,), dtype="bool")
+    model = randomize(Model([x, valid], Dense(1)(GRU(3, name="reader")(x, mask=valid))))
+    model.compile("sgd", "mse")
+    before, mask = model.get_weights(), np.ones((3, 4), bool)
+    for use in (
+        lambda: model.fit([FEATURES, mask], np.ones(3), batch_size=1, verbose=0),
+        lambda: model.predict([FEATURES, mask]),
+        lambda: model([FEATURES, mask]),
+    ):
+        with pytest.raises(ValueError, match=r"reader: mask: expected shape \(3, 5\), got \(3, 4"):
+            use()
+    for ours, theirs in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 5, 4), (3, 4)])
+def test_a_mask_of_a_call_has_the_right_shape_also_if_it_is_all_true(shape):
+    x, v = Input((None, 4)), Input((2,))
+    reader, mask = GRU(3, name="reader"), np.ones(shape, bool)
+    stack = Sequential([Input((5, 4)), reader])
+    several = Model([x, v], Concatenate()([reader(x), v]))
+    match = r"reader: mask: expected shape \(3, 5\), got"
+    with pytest.raises(ValueError, match=match):
+        stack(FEATURES, mask=mask)
+    with pytest.raises(ValueError, match=match):
+        Model(stack.inputs, stack.outputs)(FEATURES, mask=mask)
+    with pytest.raises(ValueError, match=match):
+        several([FEATURES, VECTORS], mask=[mask, None])
+
+
 def test_a_model_is_called_with_a_mask():
     model = randomize(Sequential([Input((None, 4)), GRU(3, return_sequences=True), GRU(2)]))
     mask = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [1, 0, 0, 0, 0]], bool)

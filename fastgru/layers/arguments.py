@@ -88,19 +88,15 @@ def first_shape(
     return None
 
 
-def checked_mask(owner: str, mask: Any, shape: Shape) -> np.ndarray:
-    """Return a mask as an array of bool, (B, T), that fits an input of a shape.
+def checked_mask(owner: str, mask: Any) -> np.ndarray:
+    """Return a mask as an array of bool, of any shape.
 
     Raises
     ------
     TypeError
         If it holds anything but booleans.
-    ValueError
-        If it has another shape.
     """
     array = mask if isinstance(mask, PaddingMask) else np.asarray(mask)
     if array.dtype != bool:
         raise TypeError(f"{owner}: mask: expected booleans, True where valid, got {array.dtype}")
-    if array.shape != tuple(shape[: array.ndim]) or not array.ndim:
-        raise ValueError(f"{owner}: mask: expected shape {tuple(shape[:2])}, got {array.shape}")
     return array

@@ -323,9 +323,11 @@ class Layer(Configurable):
         """Return the mask of a call, checked: a list of masks for a list of inputs."""
         if isinstance(x, list) and isinstance(mask, list | tuple) and len(mask) == len(x):
             return [self._take_mask(m, a) for m, a in zip(mask, x, strict=True)]
-        if isinstance(x, list) and mask is not None:
-            x = x[0]
-        return None if mask is None else checked_mask(self.name, mask, x.shape)
+        if mask is None:
+            return None
+        array = checked_mask(self.name, mask)
+        self.expect_mask(array.shape, (x[0] if isinstance(x, list) else x).shape)
+        return array
 
     @property
     def input(self) -> Any:
@@ -503,6 +505,21 @@ class Layer(Configurable):
                 f"{self.name}: expected {rank} dimensions {axes}, got shape {tuple(shape)}"
                 + (hint if len(shape) == rank - 1 else "")
             )
+
+    def expect_mask(self, shape: Sequence[int | None], input_shape: Sequence[int | None]) -> None:
+        """Require the shape of a mask to fit that of an input; sizes that are None fit any.
+
+        A mask has the first axes of its input: (B, T) at least where there is a time axis, and
+        never that of the features.
+        """
+        rank = len(input_shape)
+        steps = rank if self.takes_ids else rank - 1
+        least, most = max(1, min(2, steps)), min(rank, max(2, steps))
+        pairs = zip(shape, input_shape, strict=False)
+        if least <= len(shape) <= most and all(None in pair or len({*pair}) == 1 for pair in pairs):
+            return
+        fitting = " or ".join(str(tuple(input_shape[:n])) for n in range(least, most + 1))
+        raise ValueError(f"{self.name}: mask: expected shape {fitting}, got {tuple(shape)}")
 
     def expect_features(self, shape: Sequence[int | None]) -> int:
         """Require a known size of the last axis, the built one if the layer is built; return it."""

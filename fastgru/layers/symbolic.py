@@ -172,7 +172,7 @@ def connect(layer: Layer, inputs: Any, training: bool | None = None, mask: Any =
     TypeError
         If arrays and tensors come together.
     ValueError
-        If the layer can't take inputs of these shapes.
+        If the layer can't take inputs of these shapes, or the mask has another shape than they.
     NotImplementedError
         For ``training=False`` on a layer with dropout.
     """
@@ -197,6 +197,8 @@ def connect(layer: Layer, inputs: Any, training: bool | None = None, mask: Any =
     _share_dtype(layer, tensors)
     shapes = [tensor.shape for tensor in tensors]
     shape: Any = shapes if in_list else shapes[0]
+    if mask is not None:
+        layer.expect_mask(mask.shape, shapes[0])
     if not layer.built:
         layer.build(shape)
     shapes_out = layer.compute_output_shape(shape)

@@ -136,10 +136,17 @@ class Plan:
         found: list[Any] = [*inputs, *[None] * (self._size - len(inputs))]
         for step in self._steps:
             shapes = [found[i] for i in step.sources]
+            if step.mask >= 0:
+                step.layer.expect_mask(found[step.mask], shapes[0])
             shape = step.layer.compute_output_shape(shapes if step.source < 0 else shapes[0])
             for i, s in zip(step.targets, shape if step.target < 0 else [shape], strict=True):
                 found[i] = s
         return [found[i] for i in self._outputs]
+
+    def expect_mask(self, place: int, shape: Sequence[int | None], input_shape: Any) -> None:
+        """Require the shape of an input's mask to fit the layers that take the input."""
+        for layer in self.takers[place]:
+            layer.expect_mask(shape, input_shape)
 
     # ---- passes ----
 

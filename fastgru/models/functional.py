@@ -231,10 +231,18 @@ class Functional(Model):
             raise ValueError(
                 f"{self.name}: mask: expected a list of {len(x)} masks or None, one for each input"
             )
-        return [
-            None if m is None else checked_mask(name, m, array.shape)
-            for name, m, array in zip(self.input_names, masks, x, strict=True)
+        found = [
+            None if m is None else checked_mask(name, m)
+            for name, m in zip(self.input_names, masks, strict=True)
         ]
+        for place, m in enumerate(found):
+            if m is not None:
+                self._plan.expect_mask(place, m.shape, x[place].shape)
+        return found
+
+    def expect_mask(self, shape: Sequence[int | None], input_shape: Sequence[int | None]) -> None:
+        """Require the shape of a mask of the first input to fit the layers that take it."""
+        self._plan.expect_mask(0, shape, input_shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output for that of the input; lists for several.

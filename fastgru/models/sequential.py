@@ -298,6 +298,10 @@ class Sequential(Model):
             shape = found
         return shape
 
+    def expect_mask(self, shape: Sequence[int | None], input_shape: Sequence[int | None]) -> None:
+        """Require the shape of a mask to fit the first layer."""
+        self._first().expect_mask(shape, input_shape)
+
     @property
     def output_activation(self) -> str | None:
         """The activation of the last layer, if nothing but the next loss needs its values."""

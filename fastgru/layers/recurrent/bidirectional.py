@@ -260,7 +260,8 @@ class Bidirectional(Layer):
         return self.forward_layer.convert(name, x)
 
     def _take_mask(self, mask: Any, x: Any) -> Any:
-        return self.forward_layer._take_mask(mask, x)
+        """Return the mask of a call, which is that of the sequences."""
+        return super()._take_mask(mask, x[0] if isinstance(x, list) else x)
 
     def reset_states(self) -> None:
         """Let the next batch of stateful layers begin with zeros."""

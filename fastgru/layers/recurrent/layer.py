@@ -217,12 +217,8 @@ class Recurrent(Layer):
         return super().__call__(inputs, training=training, mask=mask)
 
     def _take_mask(self, mask: Any, x: Any) -> Any:
-        """Return the mask of a call, checked to have a bool for every step."""
-        mask = super()._take_mask(mask, x)
-        if mask is not None and not isinstance(mask, list) and mask.ndim != 2:
-            shape = (x[0] if isinstance(x, list) else x).shape[:2]
-            raise ValueError(f"{self.name}: mask: expected shape {shape}, got {mask.shape}")
-        return mask
+        """Return the mask of a call, which is that of the sequences."""
+        return super()._take_mask(mask, x[0] if isinstance(x, list) else x)
 
     def _shape_met(self, shape: Any) -> Any:
         """Return the shape to be built for: if stateful, with the size of the first batch."""

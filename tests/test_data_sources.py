@@ -12,12 +12,17 @@ from fastgru import Input, Model, Sequential
 from fastgru.layers import (
     GRU,
     LSTM,
+    Add,
     Bidirectional,
     Concatenate,
     Dense,
     Embedding,
+    Flatten,
     GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
     Masking,
+    Permute,
+    Reshape,
     TimeDistributed,
 )
 from fastgru.layers.padding import with_own
@@ -642,6 +647,77 @@ def test_each_step_of_ragged_samples_comes_out_as_of_the_sample_alone(layers, op
         got = model.predict(HOLES, batch_size=size)
         for y, expected in zip(got, alone, strict=True):
             np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+
+
+ONE_FOR_EACH = [
+    [GlobalMaxPooling1D()],
+    [GRU(2, **BACKWARD), GlobalMaxPooling1D(keepdims=True)],
+    [Bidirectional(GRU(2, return_sequences=True)), GlobalMaxPooling1D()],
+    [Bidirectional(GRU(2, return_sequences=True)), GlobalAveragePooling1D()],
+    [GRU(2, zero_output_for_mask=True)],
+    [LSTM(2, zero_output_for_mask=True, go_backwards=True)],
+]
+
+
+def at_work(layers):
+    """A model of float64 with layers like some, and weights that leave most states below zero."""
+    layers = [type(layer).from_config(layer.get_config()) for layer in layers]
+    fastgru.utils.set_random_seed(3)
+    model = Sequential([Dense(3, dtype="float64"), *layers, Dense(1)])
+    model.build((None, None, 3))
+    rng = np.random.default_rng(4)
+    model.set_weights([rng.normal(size=w.shape) - 0.3 for w in model.get_weights()])
+    model.compile(SGD(0.1), "mse")
+    return model
+
+
+@pytest.mark.parametrize("layers", ONE_FOR_EACH)
+def test_one_output_of_a_ragged_sample_is_that_of_the_sample_alone(layers, operations):
+    model = at_work(layers)
+    y = RNG.normal(size=model.predict(FEATURES).shape)
+    alone, losses, total = [], [], 0
+    for sample, label in zip(FEATURES, y, strict=True):
+        alone.append(model.predict(sample[None])[0])
+        losses.append(model.grads_on_batch(sample[None], label[None])["loss"])
+        total = total + model.gradients
+    np.testing.assert_allclose(model.predict(FEATURES), alone, rtol=1e-10, atol=1e-12)
+    assert model.grads_on_batch(FEATURES, y)["loss"] == pytest.approx(np.mean(losses), rel=1e-10)
+    np.testing.assert_allclose(model.gradients, total / len(y), rtol=1e-9, atol=1e-12)
+
+
+def test_the_greatest_of_the_vectors_of_ragged_ids():
+    model = Sequential([Input((None,)), Embedding(9, 3), GlobalMaxPooling1D()])
+    model.set_weights([1 + np.arange(27.0).reshape(9, 3)[::-1]])  # id 0 has the greatest
+    np.testing.assert_array_equal(model.predict([[1, 5, 3], [7]]), [[22, 23, 24], [4, 5, 6]])
+
+
+def test_penalties_on_outputs_count_the_steps_of_ragged_samples(operations):
+    layer = GRU(2, return_sequences=True, activity_regularizer="l1", name="penalized")
+    model, plain = at_work([layer]), at_work([GRU(2, return_sequences=True)])
+    labels = [s[:, :1] for s in STEPS]
+    each = [m.test_on_batch(FEATURES, labels, return_dict=True)["loss"] for m in (model, plain)]
+    inside = Sequential([Input((None, 3)), *plain.layers[:-1]])
+    expected = 0.01 * sum(np.abs(y).sum() for y in inside.predict(FEATURES)) / len(FEATURES)
+    assert each[0] - each[1] == pytest.approx(expected, rel=1e-9)
+
+
+def test_ragged_samples_summed_with_one_step_for_all():
+    a, b = Input((None, 3)), Input((1, 3))
+    model = Model([a, b], GRU(2)(Add()([a, b])))
+    steps = RNG.normal(size=(11, 1, 3))
+    found = model.predict([FEATURES, steps])
+    for i, x in enumerate(FEATURES):
+        alone = model.predict([x[None], steps[i : i + 1]])[0]
+        np.testing.assert_allclose(found[i], alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [Flatten(), Reshape((-1, 1)), Permute((2, 1))])
+def test_layers_that_move_steps_refuse_ragged_samples(layer):
+    model = Sequential([Input((None, 3)), layer])
+    kind = type(layer).__name__
+    message = rf"{layer.name} \({kind}\): expected samples of one length.*lengths from 1 to 7; pad"
+    with pytest.raises(ValueError, match=message):
+        model.predict(FEATURES)
 
 
 def test_steps_of_ids_that_are_masked_come_out_too(operations):

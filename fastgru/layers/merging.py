@@ -89,7 +89,8 @@ class Concatenate(Merge):
         if mask is None or all(m is None for m in mask):
             return None
         own = own_of_any(mask) if self.axis in (-1, x[0].ndim - 1) else self._joined_own(x, mask)
-        return with_own(self._joined(x, mask), own)
+        valid = self._joined(x, mask)
+        return valid if own is None else with_own(valid & own, own)
 
     def _joined(self, x: Any, masks: Sequence[Any]) -> Any:
         joined = []
@@ -141,10 +142,13 @@ class Add(Merge):
         return tuple(merged)
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """Return where any input is valid; None if one has no mask."""
-        if mask is None or any(m is None for m in mask):
+        """Return where any input is valid; if one has no mask, all but what a model has padded."""
+        if mask is None:
             return None
-        return with_own(reduce(np.logical_or, mask), own_of_any(mask))
+        own = own_of_any(mask)
+        if any(m is None for m in mask):
+            return with_own(own, own)
+        return with_own(reduce(np.logical_or, mask), own)
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the sum."""

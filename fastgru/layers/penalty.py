@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_of_any
 from fastgru.regularizers import Regularizer
 
 
@@ -30,9 +33,11 @@ class Penalized:
         return getattr(self.layer, name)
 
     def forward(self, x: Any, **how: Any) -> tuple[Any, Any]:
-        """Return the layer's output, and its cache with the output."""
+        """Return the layer's output, and its cache with what of the output counts."""
         y, cache = self.layer.forward(x, **how)
-        return y, (cache, y)
+        mask = how.get("mask")
+        own = own_of_any(mask if isinstance(mask, list) else [mask])
+        return y, (cache, y if own is None else _unpadded(y, own))
 
     def mask_of_output(self, x: Any, mask: Any, cache: Any) -> Any:
         """Return the layer's mask."""
@@ -60,6 +65,15 @@ class Penalized:
             return [self._with_penalty(d, a) for d, a in zip(dy, y, strict=True)]
         penalty = self.regularizer.gradient(y) / max(1, len(y))
         return penalty if dy is None else dy + penalty
+
+
+def _unpadded(y: Any, own: np.ndarray) -> Any:
+    """Return outputs with zeros, which cost nothing, where a model has padded samples."""
+    if isinstance(y, list):
+        return [_unpadded(a, own) for a in y]
+    if y.ndim <= own.ndim or y.shape[: own.ndim] != own.shape:  # its steps are others, or none
+        return y
+    return np.where(own.reshape(*own.shape, *[1] * (y.ndim - own.ndim)), y, 0)
 
 
 def as_step(layer: Layer) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_steps
 
 
 class GlobalPooling1D(Layer):
@@ -92,6 +93,8 @@ class GlobalAveragePooling1D(GlobalPooling1D):
 class GlobalMaxPooling1D(GlobalPooling1D):
     """The maximum over all steps: (B, T, F) → (B, F). As in Keras, it knows no mask.
 
+    Steps that a model has padded samples with do not count.
+
     Parameters
     ----------
     data_format : {"channels_last"}, optional
@@ -104,8 +107,18 @@ class GlobalMaxPooling1D(GlobalPooling1D):
 
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the maxima."""
+        own = own_steps(mask)
+        if own is not None:
+            x = np.where(own[..., None], x, x.dtype.type(-np.inf))
         y = x.max(axis=1, keepdims=True)
         return y if self.keepdims else y[:, 0], (x, y) if training else None
+
+    def mask_of_output(self, x: Any, mask: Any, cache: Any) -> Any:
+        """Return None; warn, unless the mask hides nothing but padding, which does not count."""
+        own = own_steps(mask)
+        if own is not None and np.array_equal(mask, own):
+            return None
+        return super().mask_of_output(x, mask, cache)
 
     def backward(self, dy: Any, cache: Any, *, accumulate: bool = False) -> Any:
         """Return dx; steps that share a maximum share its gradient."""

@@ -10,12 +10,34 @@ import numpy as np
 
 from fastgru.layers.arguments import Shape, checked_size
 from fastgru.layers.base import Layer
+from fastgru.layers.padding import own_steps
 
 
 def _sizes(name: str, given: Any) -> Sequence[Any]:
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"{name}: expected a tuple of integers, got {given!r}")
     return given
+
+
+class Rearranging(Layer):
+    """The base of layers after which steps are no longer along the time axis."""
+
+    def mask_of_output(self, x: Any, mask: Any, cache: Any) -> Any:
+        """Return None, with a warning; refuse steps that a model has padded samples with.
+
+        Raises
+        ------
+        ValueError
+            If there are any: nothing after the layer could tell them from the samples' own.
+        """
+        own = own_steps(mask)
+        if own is not None and not own.all():
+            raise ValueError(
+                f"{self.name} ({type(self).__name__}): expected samples of one length, as it moves "
+                f"steps to other places, got lengths from {own.sum(1).min()} to {own.shape[1]}; "
+                "pad them with pad_sequences"
+            )
+        return super().mask_of_output(x, mask, cache)
 
 
 class RepeatVector(Layer):
@@ -47,7 +69,7 @@ class RepeatVector(Layer):
         return dy.sum(axis=1)
 
 
-class Reshape(Layer):
+class Reshape(Rearranging):
     """Gives each sample another shape.
 
     Parameters
@@ -90,7 +112,7 @@ class Reshape(Layer):
         return dy.reshape(cache)
 
 
-class Flatten(Layer):
+class Flatten(Rearranging):
     """Makes each sample one vector.
 
     Parameters
@@ -115,7 +137,7 @@ class Flatten(Layer):
         return dy.reshape(cache)
 
 
-class Permute(Layer):
+class Permute(Rearranging):
     """Exchanges axes.
 
     Parameters

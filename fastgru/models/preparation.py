@@ -210,7 +210,9 @@ def _label(
         labels = _prepared(loss, y, shape, dtype)
     except (TypeError, ValueError) as error:
         raise renamed(error, "y", where + name) from None
-    if lengths is not None and len(shape) > 2 and len(x) == 1:
+    if lengths is None or len(shape) < 3 or len(x) > 1:
+        return labels
+    if shape[1] == lengths.max():  # otherwise the axis is no longer that of the samples' steps
         return _without_padding(labels, lengths)
     return labels
 

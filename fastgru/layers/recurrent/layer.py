@@ -277,8 +277,7 @@ class Recurrent(Layer):
             states = states or kept
         visible = None
         if mask is not None and not mask.all():
-            mask = np.asarray(mask)
-            options = options | {"mask": mask}
+            options = options | {"mask": np.asarray(mask)}
             visible = None if self.return_sequences else self._visible(mask)
         if training and cell.drops:
             options = options | cell.draw_factors(len(x), x.shape[2])
@@ -311,8 +310,9 @@ class Recurrent(Layer):
 
     def _visible(self, mask: np.ndarray) -> np.ndarray | None:
         """Return which rows' last output shows the state, (B,): the others' is zero."""
-        last = mask[:, 0 if self.go_backwards else -1]
-        visible: np.ndarray = last if self.zero_output_for_mask else np.any(mask, axis=1)
+        visible = np.any(np.asarray(mask), axis=1)
+        if self.zero_output_for_mask:
+            visible = _last_step(mask, self.go_backwards)
         return None if visible.all() else visible
 
     def backward(
@@ -339,6 +339,16 @@ class Recurrent(Layer):
     def backward_to_weights(self, dy: Any, cache: Any, *, accumulate: bool = False) -> None:
         """Do what :meth:`backward` does where nobody wants the gradient of the input."""
         self.backward(dy, cache, accumulate=accumulate, input_gradient=False)
+
+
+def _last_step(mask: np.ndarray, go_backwards: bool) -> np.ndarray:
+    """Return the mask of the step that is read last, (B,): never of one that a model has padded."""
+    own = own_steps(mask)
+    if own is None:
+        own = np.ones_like(mask)
+    last = own.argmax(axis=1) if go_backwards else own.shape[1] - 1 - own[:, ::-1].argmax(axis=1)
+    read: np.ndarray = np.asarray(mask)[np.arange(len(mask)), last]
+    return read
 
 
 def checked_hint(name: str, value: Any) -> Any:

@@ -26,6 +26,7 @@ from fastgru.layers import (
     Dropout,
     Embedding,
     GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
     Masking,
     RepeatVector,
     SimpleRNN,
@@ -182,6 +183,58 @@ def test_a_mask_can_be_an_input_of_its_own():
     again = type(model).from_config(json.loads(json.dumps(model.get_config())))
     again.set_weights(model.get_weights())
     np.testing.assert_array_equal(model([FEATURES, mask]), again([FEATURES, mask]))
+
+
+def test_a_mask_is_computed_of_tensors():
+    ids = Input((None,), dtype="int32")
+    table, reader = Embedding(9, 4, mask_zero=True), GRU(3)
+    model = randomize(Model(ids, reader(table(ids), mask=table.compute_mask(ids))))
+    expected = reader(table(IDS), mask=IDS != 0)
+    np.testing.assert_array_equal(model(IDS), expected)
+    assert not np.array_equal(expected, reader(table(IDS)))
+    again = type(model).from_config(json.loads(json.dumps(model.get_config())))
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again(IDS), expected)
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(IDS, np.ones((3, 3)), verbose=0)
+    assert not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    with pytest.raises(NotImplementedError, match=f"{table.name}: compute_mask: a mask is not ser"):
+        table.compute_mask(ids, mask=Input((None,)))
+    assert Embedding(9, 4).compute_mask(ids) is None
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_mask_of_features_is_computed_of_tensors(value):
+    x, masking = Input((None, 4)), Masking(value)
+    layer = GRU(3)
+    model = randomize(Model(x, layer(x, mask=masking.compute_mask(x))))
+    hidden = np.where((np.arange(5) == 2)[:, None], value, FEATURES)
+    expected = layer(hidden, mask=masking.compute_mask(hidden))
+    np.testing.assert_array_equal(model(hidden), expected)
+    assert np.isfinite(expected).all()
+
+
+def test_a_mask_of_sentences_is_computed_of_tensors():
+    ids = Input((None, None), dtype="int32")
+    table, reader = TimeDistributed(Embedding(9, 4, mask_zero=True)), TimeDistributed(GRU(3))
+    model = randomize(Model(ids, reader(table(ids), mask=table.compute_mask(ids))))
+    given = np.array([[[1, 2, 0], [3, 0, 0]], [[4, 0, 0], [0, 0, 0]]])
+    expected = reader(table(given), mask=given != 0)
+    np.testing.assert_array_equal(model(given), expected)
+
+
+@pytest.mark.filterwarnings("ignore:global_max_pooling1d.* does not support masking")
+def test_padding_is_never_valid_whatever_a_given_mask_says():
+    x, valid = Input((None, 4)), Input((None,))
+    steps = GRU(3, return_sequences=True, go_backwards=True)(x, mask=valid)
+    model = randomize(Model([x, valid], [steps, GlobalMaxPooling1D()(steps)]))
+    samples = [FEATURES[0], FEATURES[1, :2], FEATURES[2, :3]]
+    found = model.predict([samples, [np.ones(len(s)) for s in samples]])
+    for i, sample in enumerate(samples):
+        alone = model.predict([sample[None], np.ones((1, len(sample)))])
+        for got, expected in zip(found, alone, strict=True):
+            np.testing.assert_allclose(got[i], expected[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4,), (), (5, 1), (5, 4)])

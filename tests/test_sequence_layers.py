@@ -59,6 +59,7 @@ def run(layer, x, mask=None):
 def test_masking():
     layer = Masking()
     np.testing.assert_array_equal(layer.compute_mask(X), MASK)
+    np.testing.assert_array_equal(layer.compute_mask(X.tolist()), MASK)
     np.testing.assert_array_equal(layer(X), X)
     seven = np.where(MASK[..., None], X, 7)
     np.testing.assert_array_equal(Masking(7)(seven), X)
@@ -124,6 +125,7 @@ def test_embedding_masks_zero():
     layer = Embedding(7, 3, mask_zero=True)
     np.testing.assert_array_equal(layer.compute_mask(IDS[0]), IDS[0] != 0)
     assert Embedding(7, 3).compute_mask(IDS[0]) is None
+    np.testing.assert_array_equal(layer.compute_mask(IDS[0].tolist()), IDS[0] != 0)
     expected = layer(IDS[0])
     for dtype in (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.uint64, ">i8"):
         np.testing.assert_array_equal(layer(IDS[0].astype(dtype)), expected)

@@ -12,7 +12,7 @@ from fastgru.layers.dense import Dense
 from fastgru.layers.dropout import Dropout, SpatialDropout1D
 from fastgru.layers.embedding import Embedding
 from fastgru.layers.input_layer import Input, InputLayer
-from fastgru.layers.masking import Masking
+from fastgru.layers.masking import Masking, NotEqual
 from fastgru.layers.merging import Add, Concatenate, add, concatenate
 from fastgru.layers.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
 from fastgru.layers.recurrent import (
@@ -83,6 +83,7 @@ _REGISTRY: Registry[Layer] = Registry(
         GlobalAveragePooling1D,
         GlobalMaxPooling1D,
         Masking,
+        NotEqual,
         Permute,
         RepeatVector,
         Reshape,

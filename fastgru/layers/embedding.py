@@ -13,7 +13,9 @@ from fastgru._configurable import refuse
 from fastgru.backend import current_ops
 from fastgru.layers.arguments import Shape, checked_size
 from fastgru.layers.base import Layer
+from fastgru.layers.masking import NotEqual
 from fastgru.layers.padding import own_steps, with_own
+from fastgru.layers.symbolic import is_symbolic
 
 
 class Embedding(Layer):
@@ -129,9 +131,25 @@ class Embedding(Layer):
         self._table = None
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """Return the mask of the ids; with `mask_zero`, only what differs from 0 is valid."""
+        """Return the mask of the ids; with `mask_zero`, only what differs from 0 is valid.
+
+        That of a tensor of a functional model is such a tensor.
+
+        Raises
+        ------
+        NotImplementedError
+            For such a tensor with a mask.
+        """
         if not self.mask_zero:
             return mask
+        if is_symbolic(x):
+            if mask is not None:
+                raise NotImplementedError(
+                    f"{self.name}: compute_mask: a mask is not served beside a tensor without "
+                    f"numbers, got {mask!r}"
+                )
+            return NotEqual(0, of_ids=True, dtype=self.dtype)(x)
+        x = to_array(f"{self.name}: inputs", x)
         if mask is None:
             return x != 0
         given = np.asarray(mask)

@@ -11,6 +11,7 @@ from fastgru._configurable import checked_config, describe
 from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
 from fastgru.layers.padding import own_steps, with_own
+from fastgru.layers.symbolic import is_symbolic
 
 
 class TimeDistributed(Layer):
@@ -134,6 +135,8 @@ class TimeDistributed(Layer):
         """Return the mask of the steps; of the steps of each, too, if the layer leaves them."""
         if mask is None and not self.makes_mask:
             return None
+        if is_symbolic(x):  # a mask is made step by step, whatever the axes before
+            return self.layer.compute_mask(x, mask) if self.makes_mask else mask
         inner = None if mask is None or mask.ndim < 3 else _merged(mask)
         return self._mask(mask, self.layer.compute_mask(_merged(x), inner), x.shape[:2])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastgru.layers.padding import own_steps, with_own
 from fastgru.layers.penalty import as_step
 from fastgru.layers.symbolic import KerasTensor, Node
 from fastgru.models._graph import Graph
@@ -164,7 +165,7 @@ class Plan:
             else:
                 x, mask = [values[i] for i in step.sources], _masks(masks, step.sources)
             if step.mask >= 0:
-                mask = _given_mask(values[step.mask], step)
+                mask = _given_mask(values[step.mask], step, mask)
             drop = training if step.training is None else step.training
             if mask is None:
                 y, cache = step.forward(x, training=drop)
@@ -242,8 +243,12 @@ def _masks(masks: list[Any], places: list[int]) -> list[Any] | None:
     return None if all(mask is None for mask in found) else found
 
 
-def _given_mask(values: Any, step: Step) -> Any:
+def _given_mask(values: Any, step: Step, before: Any) -> Any:
+    """Return the mask that a call gave; what the input's own knows to be padding is never valid."""
     mask = values.astype(bool, copy=False)
+    own = own_steps(before[0] if isinstance(before, list) else before)
+    if own is not None:
+        mask = with_own(mask & own.reshape(*own.shape, *[1] * (mask.ndim - own.ndim)), own)
     return mask if step.source >= 0 else [mask, *[None] * (len(step.sources) - 1)]
 
 

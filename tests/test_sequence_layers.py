@@ -305,6 +305,52 @@ def test_a_frozen_layer_inside_stays_frozen():
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Activation("relu"),
+        lambda: Bidirectional(GRU(3)),
+        lambda: Dense(3),
+        lambda: Dropout(0.5),
+        lambda: GlobalAveragePooling1D(),
+        lambda: GlobalMaxPooling1D(),
+        lambda: GRU(3),
+        lambda: Masking(),
+        lambda: TimeDistributed(Dense(3)),
+        lambda: Sequential([GRU(3)]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("mask", "got"),
+    [
+        (np.ones(3, bool), r"shape \(3, 5\), got \(3,\)"),
+        (np.ones((3, 5, 4), bool), r"shape \(3, 5\), got \(3, 5, 4\)"),
+        (np.ones((3, 4), bool), r"shape \(3, 5\), got \(3, 4\)"),
+        ([[True], [True, False], [True]], "an array of booleans, got rows of different lengths"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused_in_the_same_words(make, mask, got):
+    layer = make()
+    name = layer.layers[0].name if isinstance(layer, Sequential) else layer.name
+    name = rf"({name}|{layer.name})"
+    with pytest.raises(ValueError, match=f"^{name}: mask: expected {got}"):
+        layer(X, mask=mask)
+    assert not layer.built
+
+
+def test_masks_of_steps_of_steps_and_of_several_inputs_are_checked():
+    by_sentence = TimeDistributed(GRU(3, name="g"), name="t")
+    message = r"t: mask: expected shape \(1, 3\) or \(1, 3, 5\), got \(1, 3, 5, 4\)"
+    with pytest.raises(ValueError, match=message):
+        by_sentence(X[None], mask=np.ones((1, 3, 5, 4), bool))
+    assert by_sentence(X[None], mask=MASK[None]).shape == (1, 3, 3)
+    for mask in (MASK[:, :4], [MASK, MASK[:, :4]]):
+        with pytest.raises(ValueError, match=r"c: mask: expected shape \(3, 5\), got \(3, 4\)"):
+            Concatenate(name="c")([X, X], mask=mask)
+    with pytest.raises(ValueError, match=r"e: mask: expected shape \(2, 3\), got \(2,\)"):
+        Embedding(7, 2, name="e")(IDS[0], mask=np.ones(2, bool))
+
+
+@pytest.mark.parametrize(
     ("use", "error", "message"),
     [
         (lambda: Masking("0"), TypeError, "mask_value: expected a number, got '0'"),

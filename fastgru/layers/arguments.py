@@ -95,8 +95,15 @@ def checked_mask(owner: str, mask: Any) -> np.ndarray:
     ------
     TypeError
         If it holds anything but booleans.
+    ValueError
+        If its rows have different lengths.
     """
-    array = mask if isinstance(mask, PaddingMask) else np.asarray(mask)
+    try:
+        array = mask if isinstance(mask, PaddingMask) else np.asarray(mask)
+    except ValueError:
+        raise ValueError(
+            f"{owner}: mask: expected an array of booleans, got rows of different lengths"
+        ) from None
     if array.dtype != bool:
         raise TypeError(f"{owner}: mask: expected booleans, True where valid, got {array.dtype}")
     return array

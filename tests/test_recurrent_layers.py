@@ -12,7 +12,17 @@ from cases import make_mask
 
 import fastgru
 from fastgru import Input, Model, Sequential, activations, layers
-from fastgru.layers import GRU, LSTM, RNN, Dense, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
+from fastgru.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    Dense,
+    GRUCell,
+    LSTMCell,
+    SimpleRNN,
+    SimpleRNNCell,
+)
 
 B, T, I, H = 4, 6, 5, 9
 X = np.random.default_rng(17).normal(size=(B, T, I))
@@ -640,6 +650,17 @@ def test_threads_may_predict_with_one_layer(kind):
     assert len(found) == 8
     for y in found:
         np.testing.assert_array_equal(y, expected)
+
+
+@every_kind
+def test_the_number_of_features_builds_a_model(kind):
+    model = Sequential([kind(3, input_dim=5)])
+    assert model.input_shape == (None, None, 5) and model.output_shape == (None, 3)
+    given = kind(3, input_dim=5, input_shape=(6, 5))
+    assert given.first_shape == (None, 6, 5)
+    again = kind.from_config(given.get_config())
+    assert again.first_shape == given.first_shape
+    assert Sequential([Bidirectional(kind(3, input_dim=5))]).input_shape == (None, None, 5)
 
 
 def test_messages_of_unknown_arguments_are_short():

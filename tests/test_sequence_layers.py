@@ -9,7 +9,7 @@ import pytest
 from oracles import central_differences
 
 import fastgru
-from fastgru import Input, Sequential, layers
+from fastgru import Input, Model, Sequential, layers
 from fastgru.layers import (
     GRU,
     Activation,
@@ -77,6 +77,9 @@ def test_means_and_maxima():
     np.testing.assert_allclose(mean(X, mask=MASK), valid, rtol=1e-14)
     np.testing.assert_allclose(mean(X), X.mean(1), rtol=1e-14)
     np.testing.assert_array_equal(mean(X, mask=np.ones_like(MASK)), mean(X))
+    np.testing.assert_array_equal(mean(X, MASK), mean(X, mask=MASK))
+    tensors = Input((5, 4)), Input((5,), dtype="bool")
+    np.testing.assert_array_equal(Model(tensors, mean(*tensors))([X, MASK]), mean(X, MASK))
     np.testing.assert_array_equal(top(X), X.max(1))
     assert not mean(X, mask=np.zeros_like(MASK)).any()
     for layer in (GlobalAveragePooling1D(keepdims=True), GlobalMaxPooling1D(keepdims=True)):

@@ -71,6 +71,10 @@ class GlobalAveragePooling1D(GlobalPooling1D):
 
     supports_masking = True
 
+    def __call__(self, inputs: Any, mask: Any = None, *, training: bool | None = None) -> Any:
+        """Return the means: see the call of :class:`Layer`; as in Keras, the mask comes second."""
+        return super().__call__(inputs, training=training, mask=mask)
+
     def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         """Return the means."""
         if mask is None:

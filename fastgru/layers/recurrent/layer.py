@@ -54,6 +54,8 @@ class Recurrent(Layer):
         zero_output_for_mask: bool = False,
         **common: Any,
     ) -> None:
+        if (features := common.pop("input_dim", None)) is not None:  # of any number of steps
+            common.setdefault("input_shape", (None, features))
         super().__init__(**common)
         self.cell = cell
         self.hand_dtype("cell", cell, self.dtype)

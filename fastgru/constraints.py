@@ -142,10 +142,11 @@ def _checked(name: str, value: Any) -> float:
 
 
 def _checked_axis(axis: Any) -> int | list[int]:
-    axes = [axis] if isinstance(axis, int) else axis
-    if not isinstance(axes, list | tuple) or not all(isinstance(a, int) for a in axes):
+    single = isinstance(axis, int | np.integer)
+    axes = [axis] if single else axis
+    if not isinstance(axes, list | tuple) or not all(isinstance(a, int | np.integer) for a in axes):
         raise TypeError(f"axis: expected an integer or a list of integers, got {axis!r}")
-    return axis if isinstance(axis, int) else list(axis)
+    return int(axis) if single else [int(a) for a in axes]
 
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,10 @@ def test_constraints():
     half = np.linalg.norm(constraints.MinMaxNorm(low, high, rate=0.5)(W), axis=0)
     np.testing.assert_allclose(half, (np.clip(norms, low, high) + norms) / 2, rtol=1e-6)
     assert np.isfinite(constraints.UnitNorm()(np.zeros((3, 2)))).all()
+    for axis, plain in ((np.int64(1), 1), ([np.int32(0), 1], [0, 1])):
+        of_numpy = constraints.MaxNorm(limit, axis)
+        assert json.dumps(of_numpy.get_config()) == json.dumps({"max_value": limit, "axis": plain})
+        np.testing.assert_array_equal(of_numpy(W), constraints.MaxNorm(limit, plain)(W))
     assert constraints.MaxNorm(axis=[0, 1])(W.astype(np.float32)).dtype == np.float32
 
 

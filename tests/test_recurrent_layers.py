@@ -283,6 +283,29 @@ def test_a_stateful_layer_goes_on_where_it_stopped(operations, kind):
     np.testing.assert_array_equal(layer.states[0], plain(X, initial_state=draw_states(layer))[1])
 
 
+@every_kind
+def test_states_may_be_set(operations, kind):
+    layer, plain = kind(H, stateful=True), kind(H)
+    x = X.astype(np.float32)
+    layer(x)
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    states = draw_states(plain)  # in float64
+    layer.states = states
+    np.testing.assert_array_equal(layer(x), plain(x, initial_state=states))
+    before = layer.states
+    for wrong, error, message in [
+        ([np.ones((3, H))] * len(states), ValueError, r"states: expected shape \(4, 9\), got \(3"),
+        ([], ValueError, "states: expected .*shape"),
+        ([np.full((B, H), "a")] * len(states), TypeError, "states: expected real numbers"),
+    ]:
+        with pytest.raises(error, match=f"{layer.name}: {message}"):
+            layer.states = wrong
+        assert layer.states is before
+    with pytest.raises(ValueError, match="states: the layer is not stateful"):
+        plain.states = states
+
+
 def test_a_stateful_layer_has_one_batch_size():
     layer = make(GRU, stateful=True)
     with pytest.raises(

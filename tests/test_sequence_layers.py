@@ -368,6 +368,16 @@ def test_masks_of_steps_of_steps_and_of_several_inputs_are_checked():
             NotImplementedError,
             "has layers with an activity_regularizer; that is not served inside",
         ),
+        (
+            lambda: TimeDistributed(GRU(3, stateful=True, name="s")),
+            NotImplementedError,
+            "layer: 's' is stateful.*; that is not served inside a TimeDistributed",
+        ),
+        (
+            lambda: TimeDistributed(Sequential([Bidirectional(GRU(3, stateful=True))])),
+            NotImplementedError,
+            "layer: 'sequential.*' is stateful, or has a layer that is",
+        ),
         (lambda: GlobalMaxPooling1D("channels_first"), ValueError, "data_format: expected"),
         (
             lambda: GlobalAveragePooling1D(name="p")(X[0]),

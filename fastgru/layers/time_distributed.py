@@ -10,6 +10,7 @@ import numpy as np
 from fastgru._configurable import checked_config, describe
 from fastgru.layers.arguments import Shape
 from fastgru.layers.base import Layer
+from fastgru.layers.nesting import keeps_states
 from fastgru.layers.padding import own_steps, with_own
 from fastgru.layers.symbolic import is_symbolic
 
@@ -35,7 +36,7 @@ class TimeDistributed(Layer):
     TypeError
         If `layer` is not a layer.
     NotImplementedError
-        For a model with layers that have activity regularizers.
+        For a stateful layer, or a model with such layers or with activity regularizers.
     """
 
     supports_masking = True
@@ -46,6 +47,11 @@ class TimeDistributed(Layer):
         if layer.adds_loss:
             raise NotImplementedError(
                 f"layer: {layer.name!r} has layers with an activity_regularizer; "
+                "that is not served inside a TimeDistributed"
+            )
+        if getattr(layer, "stateful", False) or keeps_states(layer):
+            raise NotImplementedError(
+                f"layer: {layer.name!r} is stateful, or has a layer that is; "
                 "that is not served inside a TimeDistributed"
             )
         if layer.dtype_given or layer.built:

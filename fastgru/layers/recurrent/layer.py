@@ -40,8 +40,7 @@ class Recurrent(Layer):
     fixed_at_once = True
     use_cudnn: Any = "auto"
     units: int
-    #: What the last batch of a stateful layer ended with.
-    states: list[np.ndarray] | None = None
+    _states: list[np.ndarray] | None = None
 
     def __init__(
         self,
@@ -130,7 +129,7 @@ class Recurrent(Layer):
             or 0.
         """
         shape = tuple(input_shape[0] if is_nested_shape(input_shape) else input_shape)
-        if self.stateful and self.states is None:
+        if self.stateful and self._states is None:
             if len(shape) == 3 and shape[0] is None:
                 raise ValueError(
                     f"{self.name}: stateful=True needs a fixed batch size, got shape {shape}; give "
@@ -142,7 +141,7 @@ class Recurrent(Layer):
                     f"{self.name}: stateful=True needs a batch of at least one sample, "
                     f"got shape {shape}"
                 )
-            self.states = self.cell.get_initial_state(shape[0])
+            self._states = self.cell.get_initial_state(shape[0])
         super().build(shape)
 
     def create_weights(self, input_shape: Shape) -> None:
@@ -249,18 +248,30 @@ class Recurrent(Layer):
             If states are given and the layer is not stateful, or not built, or they do not fit.
         """
         if states is None:
-            if self.states is not None:
-                self.states = self.cell.get_initial_state(len(self.states[0]))
+            if self._states is not None:
+                self._states = self.cell.get_initial_state(len(self._states[0]))
             return
-        if self.states is None:
+        if self._states is None:
             what = "built" if self.stateful else "stateful"
             raise ValueError(f"{self.name}: states: the layer is not {what}, got {states!r}")
         given = list(states) if depth(states) == 3 else [states]
-        arrays = [to_floats("states", state, self._dtype) for state in given]
-        check_states(self, "states", [a.shape for a in arrays], len(self.states[0]))
-        self.states = [a.copy() for a in arrays]
+        arrays = [to_floats(f"{self.name}: states", state, self._dtype) for state in given]
+        check_states(self, "states", [a.shape for a in arrays], len(self._states[0]))
+        self._states = [a.copy() for a in arrays]
 
     reset_state = reset_states
+
+    @property
+    def states(self) -> list[np.ndarray] | None:
+        """What the last batch of a stateful layer ended with; set, what the next begins with."""
+        return self._states
+
+    @states.setter
+    def states(self, states: Sequence[Any] | None) -> None:
+        if states is None:  # as before the layer was built
+            self._states = None
+        else:
+            self.reset_states(states)
 
     # ---- computation ----
 
@@ -287,7 +298,7 @@ class Recurrent(Layer):
             x, *cell.arrays(ops, training), *states, training=training, **options
         )
         if self.stateful:
-            self.states = [state.copy() for state in after]
+            self._states = [state.copy() for state in after]
         if not self.return_sequences:
             y = after[0] if visible is None else np.where(visible[:, None], after[0], 0)
         y = turned(y, places)
@@ -302,13 +313,13 @@ class Recurrent(Layer):
         return None if own is None or own.all() else turning(own)
 
     def _kept_states(self, batch: int) -> list[np.ndarray]:
-        assert self.states is not None
-        if batch != len(self.states[0]):
+        assert self._states is not None
+        if batch != len(self._states[0]):
             raise ValueError(
-                f"{self.name}: stateful, built for batches of {len(self.states[0])}, "
+                f"{self.name}: stateful, built for batches of {len(self._states[0])}, "
                 f"got a batch of {batch}"
             )
-        return self.states
+        return self._states
 
     def _visible(self, mask: np.ndarray) -> np.ndarray | None:
         """Return which rows' last output shows the state, (B,): the others' is zero."""

@@ -90,6 +90,17 @@ def test_inputs_and_weights_come_first():
     assert "clipnorm" in said
 
 
+def test_an_infinite_input_of_the_step_before_is_told():
+    model = make(GRU(3, name="reader"), Dense(1))
+    model.compile("sgd", "mse")
+    x = spiked(value=np.inf)  # gates saturate, so this sample's loss is finite
+    with pytest.warns(RuntimeWarning) as caught:
+        model.fit(x, np.ones(4), batch_size=1, shuffle=False, verbose=0)
+    (said,) = map(str, (warning.message for warning in caught))
+    assert said.startswith("the loss is NaN at training step 4: reader: the kernel is NaN since")
+    assert said.endswith("step, in whose batch the input was infinite at time step 6 of sample 0")
+
+
 def test_layers_without_states_are_named_too():
     model = make(GRU(3), Dense(4, activation="relu", name="top"), Dense(1))
     weights = model.get_weights()

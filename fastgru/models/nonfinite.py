@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from fastgru.models.model import Model
 
 
-def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None, y: Any = None) -> None:
+def warn(
+    model: Model,
+    x: Any,
+    loss: float = math.nan,
+    mask: Any = None,
+    y: Any = None,
+    before: Any = None,
+) -> None:
     """Warn that the loss of a batch is not finite, and say where that came from.
 
     To be called before the optimizer steps: the weights must be those that gave the loss.
@@ -37,8 +44,10 @@ def warn(model: Model, x: Any, loss: float = math.nan, mask: Any = None, y: Any 
         Which of the batch's steps are valid.
     y : ndarray or list, optional
         The labels.
+    before : ndarray or list, optional
+        The samples of the training step before.
     """
-    where = explain(model, x, mask, y)
+    where = explain(model, x, mask, y, before)
     step = 1 + (0 if model.optimizer is None else model.optimizer.iterations)
     said = f"the loss is {_kind(loss)} at training step {step}: {where}"
     warnings.warn(said, RuntimeWarning, stacklevel=_depth_of_the_call())
@@ -52,7 +61,7 @@ def _depth_of_the_call() -> int:
     return depth
 
 
-def explain(model: Model, x: Any, mask: Any = None, y: Any = None) -> str:
+def explain(model: Model, x: Any, mask: Any = None, y: Any = None, before: Any = None) -> str:
     """Return a sentence that says where a model's numbers cease to be finite on a batch.
 
     The first that is found: in the input, in the labels, in a weight, in a gate or a state of a
@@ -66,6 +75,8 @@ def explain(model: Model, x: Any, mask: Any = None, y: Any = None) -> str:
         The batch, as the model's `forward` takes it.
     y : ndarray or list, optional
         The labels.
+    before : ndarray or list, optional
+        The samples of the training step that made the weights what they are.
     """
     may_be_nan = any(isinstance(layer, Masking) and layer.masks_nan for layer in _leaves(model))
     inputs = [] if may_be_nan else _named("input", "the input", x)
@@ -79,12 +90,21 @@ def explain(model: Model, x: Any, mask: Any = None, y: Any = None) -> str:
         if place is not None:
             return (
                 f"{layer.name}: the {weight.name} is {_kind(weight.array[place])} since the last "
-                "step, whose gradients were too large: try a lower learning rate, or clipnorm"
+                f"step, {_why([] if may_be_nan else before)}"
             )
     found = _in_layers(model, x, mask)
     if found is None:
         found = next((_too_large(*named) for named in labels if _too_large(*named)), None)
     return found or "all layers' outputs are finite without dropout"
+
+
+def _why(samples: Any) -> str:
+    """Return why the step on some samples has spoiled weights: gates hide an infinity in a loss."""
+    for name, array in _named("input", "the input", samples):
+        place = _first(array)
+        if place is not None:
+            return f"in whose batch {name} was {_kind(array[place])} {_where(place)}"
+    return "whose gradients were too large: try a lower learning rate, or clipnorm"
 
 
 def _too_large(name: str, array: np.ndarray) -> str | None:

@@ -36,6 +36,7 @@ class Pass:
         self._penalized: list[Any] = []
         self._metrics: list[tuple[str, Any]] | None = None
         self._told = False
+        self._before: Any = None  # the samples of the last training step
         self.reset()
 
     def _losses_to_list(self) -> list[int]:
@@ -100,6 +101,7 @@ class Pass:
         """Take one training step on a batch."""
         self.learn(batch)
         self.optimizer.step()
+        self._before = batch.x
 
     def learn(self, batch: Batch) -> None:
         """Write the gradients of a batch."""
@@ -131,7 +133,7 @@ class Pass:
             from fastgru.models import nonfinite
 
             self._told = True  # once is enough
-            nonfinite.warn(self.model, batch.x, loss, batch.mask, batch.y)
+            nonfinite.warn(self.model, batch.x, loss, batch.mask, batch.y, self._before)
         self._total += loss * batch.size
         self._count += batch.size
         return gradient

@@ -232,7 +232,7 @@ COMPILE = [
     (
         {"loss": np.mean},
         TypeError,
-        "loss: .* the function mean; .* subclass of fastgru.losses.Loss",
+        "loss: .* got mean, .* subclass of fastgru.losses.Loss",
     ),
     ({"metrics": ["acuracy"]}, ValueError, "metric: unknown name 'acuracy'.*'accuracy'"),
     ({"metrics": ["hinge"]}, NotImplementedError, "metric 'hinge' is not served yet"),

@@ -154,6 +154,10 @@ INLINE void run_two_rows(const digit_tiles *p, pending_sums *pending, const int 
     SCALE(j);                                                                                      \
     RIGHT(j, 2);                                                                                   \
     TERM(0, place_2);
+#define STORE_COLUMN(j, place_0, place_1, place_2)                                                 \
+    STORE(place_0, j, 0);                                                                          \
+    STORE(place_1, j, 1);                                                                          \
+    STORE(place_2, j, 2)
 
 /* One column. Neighbours have their sums in other tiles: each begins while the one before it ends. */
 #define RUN_ONE_COLUMN(name, place_0, place_1, place_2)                                            \
@@ -167,9 +171,7 @@ INLINE void run_two_rows(const digit_tiles *p, pending_sums *pending, const int 
             MULTIPLY_BLOCK(0, place_0, place_1, place_2)                                           \
             a0 += DIGIT_BLOCK, b0 += b_next;                                                       \
         }                                                                                          \
-        STORE(place_0, 0, 0);                                                                      \
-        STORE(place_1, 0, 1);                                                                      \
-        STORE(place_2, 0, 2);                                                                      \
+        STORE_COLUMN(0, place_0, place_1, place_2);                                                \
     }
 RUN_ONE_COLUMN(run_even_column, 0, 1, 2)
 RUN_ONE_COLUMN(run_odd_column, 3, 4, 5)
@@ -188,13 +190,10 @@ INLINE void run_two_columns(const digit_tiles *p, pending_sums *pending, const i
         MULTIPLY_BLOCK(1, 3, 4, 5)
         a0 += DIGIT_BLOCK, b0 += b_next, b1 += b_next;
     }
-    STORE(0, 0, 0);
-    STORE(1, 0, 1);
-    STORE(2, 0, 2);
-    STORE(3, 1, 0);
-    STORE(4, 1, 1);
-    STORE(5, 1, 2);
+    STORE_COLUMN(0, 0, 1, 2);
+    STORE_COLUMN(1, 3, 4, 5);
 }
+#undef STORE_COLUMN
 #undef MULTIPLY_BLOCK
 #undef TERM
 #undef PREFETCH

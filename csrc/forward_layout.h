@@ -51,8 +51,8 @@ INLINE ptrdiff_t projected_rows(const shape *s) {
 enum { MOST_COLUMNS = 48, FEWEST_COLUMNS = 6, MOST_PRODUCTS = 16 * MOST_COLUMNS };
 
 INLINE ptrdiff_t columns_of_rows(ptrdiff_t row_count) {
-    if (row_count <= 2)
-        return 12; /* not on tiles; and U's last columns may stay in L2 until the next step */
+    if (row_count <= ROWS_ON_VECTORS)
+        return 12; /* U's last columns may stay in L2 until the next step */
     const ptrdiff_t columns = MOST_PRODUCTS / row_count / FEWEST_COLUMNS * FEWEST_COLUMNS;
     return minimum(maximum(columns, FEWEST_COLUMNS), MOST_COLUMNS);
 }

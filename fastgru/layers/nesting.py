@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastgru.layers.base import Layer
+from fastgru.layers.parameters import Weight
 
 
 def held_by(thing: Any) -> list[tuple[str, Any]]:
@@ -31,6 +32,16 @@ def all_within(thing: Any) -> Iterator[Any]:
     for _, layer in held_by(thing):
         yield layer
         yield from all_within(layer)
+
+
+def shared_weight(layers: Iterable[Any]) -> tuple[Any, Any, Weight] | None:
+    """Return two of some layers that have a weight in common, and the weight; None if none do."""
+    firsts: dict[Weight, Any] = {}
+    for layer in layers:
+        for weight in layer.weights:
+            if (first := firsts.setdefault(weight, layer)) is not layer:
+                return first, layer, weight
+    return None
 
 
 def keeps_states(model: Any) -> bool:

@@ -57,11 +57,16 @@ def turning(own: np.ndarray) -> np.ndarray:
     return places
 
 
+def along_steps(steps: np.ndarray, ndim: int) -> np.ndarray:
+    """Return what is known of steps, (B, T), with axes of 1 behind: it meets arrays of `ndim`."""
+    return steps.reshape(*steps.shape, *[1] * (ndim - steps.ndim))
+
+
 def turned(y: np.ndarray, places: np.ndarray | None) -> np.ndarray:
     """Return steps taken from places along the time axis; as they are for None."""
     if places is None:
         return y
-    return np.take_along_axis(y, places.reshape(*places.shape, *[1] * (y.ndim - 2)), 1)
+    return np.take_along_axis(y, along_steps(places, y.ndim), 1)
 
 
 def turned_back(dy: np.ndarray, places: np.ndarray | None) -> np.ndarray:
@@ -69,5 +74,5 @@ def turned_back(dy: np.ndarray, places: np.ndarray | None) -> np.ndarray:
     if places is None:
         return dy
     found = np.empty_like(dy)
-    np.put_along_axis(found, places.reshape(*places.shape, *[1] * (dy.ndim - 2)), dy, 1)
+    np.put_along_axis(found, along_steps(places, dy.ndim), dy, 1)
     return found

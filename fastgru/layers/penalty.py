@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastgru.layers.base import Layer
-from fastgru.layers.padding import own_of_any
+from fastgru.layers.padding import along_steps, own_of_any
 from fastgru.regularizers import Regularizer
 
 
@@ -73,7 +73,7 @@ def _unpadded(y: Any, own: np.ndarray) -> Any:
         return [_unpadded(a, own) for a in y]
     if y.ndim <= own.ndim or y.shape[: own.ndim] != own.shape:  # its steps are others, or none
         return y
-    return np.where(own.reshape(*own.shape, *[1] * (y.ndim - own.ndim)), y, 0)
+    return np.where(along_steps(own, y.ndim), y, 0)
 
 
 def as_step(layer: Layer) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastgru.layers.padding import own_steps, with_own
+from fastgru.layers.padding import along_steps, own_steps, with_own
 from fastgru.layers.penalty import as_step
 from fastgru.layers.symbolic import KerasTensor, Node
 from fastgru.models._graph import Graph
@@ -248,7 +248,7 @@ def _given_mask(values: Any, step: Step, before: Any) -> Any:
     mask = values.astype(bool, copy=False)
     own = own_steps(before[0] if isinstance(before, list) else before)
     if own is not None:
-        mask = with_own(mask & own.reshape(*own.shape, *[1] * (mask.ndim - own.ndim)), own)
+        mask = with_own(mask & along_steps(own, mask.ndim), own)
     return mask if step.source >= 0 else [mask, *[None] * (len(step.sources) - 1)]
 
 

@@ -13,7 +13,7 @@ from fastgru import _archive, _custom_objects, _random, initializers, layers
 from fastgru._archive import Archive, Arrays
 from fastgru._configurable import describe, plain
 from fastgru._version import __version__
-from fastgru.layers.nesting import held_by
+from fastgru.layers.nesting import held_by, shared_weight
 from fastgru.models import weight_files
 
 if TYPE_CHECKING:
@@ -70,15 +70,15 @@ def _require_own_weights(holder: Any) -> None:
 
     Each is read with layers and weights of its own. (A layer that is called twice is one layer.)
     """
-    firsts: dict[Any, Layer] = {}
-    for _, layer in held_by(holder):
-        for weight in layer.weights if hasattr(holder, "layers") else ():
-            if (first := firsts.setdefault(weight, layer)) is not layer:
-                raise ValueError(
-                    f"save: the layers {first.name!r} and {layer.name!r} of {holder.name!r} share "
-                    f"the weight {weight.path}, which a model read from a file would not; use "
-                    "save_weights and load_weights, or pickle the model"
-                )
+    within = [layer for _, layer in held_by(holder)]
+    if hasattr(holder, "layers") and (found := shared_weight(within)) is not None:
+        first, layer, weight = found
+        raise ValueError(
+            f"save: the layers {first.name!r} and {layer.name!r} of {holder.name!r} share the "
+            f"weight {weight.path}, which a model read from a file would not; use save_weights and "
+            "load_weights, or pickle the model"
+        )
+    for layer in within:
         _require_own_weights(layer)
 
 

@@ -10,7 +10,7 @@ from fastgru._configurable import checked_config, describe
 from fastgru.layers import InputLayer, Layer
 from fastgru.layers.arguments import Shape, checked_shape
 from fastgru.layers.input_layer import as_tensor
-from fastgru.layers.parameters import Weight
+from fastgru.layers.nesting import shared_weight
 from fastgru.layers.penalty import as_step
 from fastgru.layers.symbolic import KerasTensor, connect
 from fastgru.models._run import Run
@@ -137,13 +137,9 @@ class Sequential(Model):
 
     def _require_own_weights(self, layers: list[Layer]) -> None:
         """Require that no two layers share a weight: their gradients would not add up."""
-        seen: set[Weight] = set()
-        for layer in layers:
-            if not seen.isdisjoint(layer.weights):
-                raise ValueError(
-                    f"layers: {layer.name!r} has weights that occur in the model already"
-                )
-            seen.update(layer.weights)
+        if (found := shared_weight(layers)) is not None:
+            _, layer, _ = found
+            raise ValueError(f"layers: {layer.name!r} has weights that occur in the model already")
 
     def _forget_training(self) -> None:
         """After a change of layers, drop an optimizer whose state no longer fits."""

@@ -323,9 +323,10 @@ class Recurrent(Layer):
 
     def _visible(self, mask: np.ndarray) -> np.ndarray | None:
         """Return which rows' last output shows the state, (B,): the others' is zero."""
-        visible = np.any(np.asarray(mask), axis=1)
         if self.zero_output_for_mask:
             visible = _last_step(mask, self.go_backwards)
+        else:
+            visible = np.any(np.asarray(mask), axis=1)
         return None if visible.all() else visible
 
     def backward(
